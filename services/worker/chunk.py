@@ -1,0 +1,200 @@
+"""Run the files of one chunk: engine in the sandbox, blob, row, in that order, while the lease is kept.
+
+No transaction is open while an engine runs or a blob is stored. A process that dies on any line leaves a
+TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not run again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
+from services.worker.heart import Heart
+from services.worker.runtime import Runtime
+from shared.db.outage import is_outage
+from shared.jobs import running
+from shared.jobs.codes import FailureCode
+from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
+from shared.storage.port import BlobMissing, StorageDown
+from shared.telemetry import logger
+
+T = TypeVar("T")
+log = logger(__name__)
+
+FLUSH_EVERY_S: Final = 0.25
+GRACE_S: Final = 2.0
+INFRA_AGAIN_S: Final = 5.0
+
+
+class ChunkRun:
+    """One holder's run of one chunk."""
+
+    def __init__(self, runtime: Runtime, assignment: Assignment, heart: Heart) -> None:
+        self._runtime = runtime
+        self._chunk = assignment.chunk
+        self._parameters = assignment.parameters
+        self._heart = heart
+        self._ends: list[JobEnd] = []
+        self._flushed_at = time.monotonic()
+        self._started = time.monotonic()
+
+    async def run(self, files: list[FileToRun]) -> None:
+        """Run the files in their order, then close the chunk or give the rest of it back."""
+        for file in files:
+            await self._heart.until_renewed()
+            outcome = await self._watched(file)
+            if self._heart.hand is Hand.FENCED:
+                log.warning("fenced: the lease went to another worker")
+                return
+            if isinstance(outcome, Infra):
+                self._runtime.leave_queue(outcome.reason)
+                await self._give_back(INFRA_AGAIN_S, outcome.reason)
+                return
+            if outcome is None and self._heart.hand is not Hand.STOP:
+                await self._give_back(0.0, None)
+                return
+            if outcome is None:
+                break
+            if isinstance(outcome, JobEnd):
+                self._ends.append(outcome)
+            if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():
+                return
+        await self._close()
+
+    async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
+        """Run one file; None when it was broken off by the fence, a stop or the end of the worker."""
+        task = asyncio.create_task(self._run_file(file))
+        broken = asyncio.create_task(self._break_off())
+        try:
+            await asyncio.wait({task, broken}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for each in (task, broken):
+                each.cancel()
+            await asyncio.gather(task, broken, return_exceptions=True)
+
+    async def _break_off(self) -> None:
+        interrupted = asyncio.create_task(self._heart.interrupted.wait())
+        stopping = asyncio.create_task(self._runtime.stopping.wait())
+        try:
+            await asyncio.wait({interrupted, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not interrupted.done():
+                # Asked to leave: a file that is nearly done may finish.
+                await asyncio.wait({interrupted}, timeout=GRACE_S)
+        finally:
+            interrupted.cancel()
+            stopping.cancel()
+
+    async def _run_file(self, file: FileToRun) -> JobEnd | Again | Infra:
+        storage = self._runtime.resources.storage
+        fetched: Path | None = None
+        try:
+            fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
+            request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
+            outcome = await self._runtime.sandbox.run(request, project_id=str(self._chunk.project_id))
+            return await self._end_of(file, outcome)
+        except BlobMissing:
+            return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
+        except StorageDown as error:
+            return Infra(f"STORAGE_DOWN: {error}")
+        except Exception:
+            # A fault of ours must cost this file an error, not the chunk its lease.
+            log.exception("engine failed", job=str(file.job_id))
+            return _failed(file, FailureCode.ENGINE_ERROR, "The engine failed; the log has the reason.")
+        finally:
+            if fetched is not None and fetched.parent == self._runtime.scratch:
+                fetched.unlink(missing_ok=True)
+
+    async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
+        if not isinstance(outcome, Done):
+            return outcome
+        key = None
+        if outcome.code is None:
+            if outcome.result is None:
+                return _failed(file, FailureCode.ENGINE_ERROR, "The engine gave no result.")
+            # The token in the path keeps a worker back from the dead off its successor's blob (law 3).
+            key = result_key(self._chunk, file)
+            try:
+                await self._runtime.resources.storage.put(key, outcome.result)
+            finally:
+                outcome.result.unlink(missing_ok=True)
+        return JobEnd(
+            job_id=file.job_id,
+            status="COMPLETED" if outcome.code is None else "FAILED",
+            code=outcome.code,
+            message=outcome.message,
+            retryable=outcome.retryable if outcome.code else None,
+            result_key=key,
+            pages=outcome.pages,
+            seconds=outcome.seconds,
+            engine=outcome.engine,
+        )
+
+    async def _flush(self) -> bool:
+        ends, self._ends = self._ends, []
+
+        async def flush() -> Hand:
+            async with self._runtime.unit_of_work() as uow:
+                return await running.flush(uow, self._chunk, ends)
+
+        hand = await self._insist(flush)
+        self._flushed_at = time.monotonic()
+        self._heart.heard(hand)
+        return hand is not Hand.FENCED
+
+    async def _close(self) -> None:
+        seconds = time.monotonic() - self._started
+
+        async def close() -> Hand:
+            async with self._runtime.unit_of_work() as uow:
+                return await running.close(uow, self._chunk, self._ends, seconds=seconds)
+
+        await self._insist(close)
+
+    async def _give_back(self, after: float, reason: str | None) -> None:
+        async def release() -> Hand:
+            async with self._runtime.unit_of_work() as uow:
+                return await running.release(uow, self._chunk, self._ends, after=after, reason=reason)
+
+        await self._insist(release)
+
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a write through a database outage: what was done is not thrown away. Each write is
+        fenced, so one that did commit before its answer was lost changes nothing the second time."""
+        pause = 0.1
+        while True:
+            try:
+                return await write()
+            except Exception as error:
+                if not is_outage(error) or self._runtime.stopping.is_set():
+                    raise
+                log.warning("database away, keeping results", error=repr(error)[:200])
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+
+async def run_chunk(runtime: Runtime, assignment: Assignment) -> None:
+    """Run a taken chunk to its close, its release, or the loss of its fence."""
+    async with Heart(runtime.beats.unit_of_work, assignment.chunk) as heart:
+        await ChunkRun(runtime, assignment, heart).run(assignment.files)
+
+
+def result_key(chunk: TakenChunk, file: FileToRun) -> str:
+    """Where the result of this take of this file lies."""
+    return f"p/{chunk.project_id}/r/{file.job_id}/{chunk.token}.json.zst"
+
+
+def _failed(file: FileToRun, code: FailureCode, message: str) -> JobEnd:
+    return JobEnd(
+        job_id=file.job_id,
+        status="FAILED",
+        code=code,
+        message=message,
+        retryable=True,
+        result_key=None,
+        pages=None,
+        seconds=None,
+        engine=None,
+    )

@@ -1,0 +1,109 @@
+"""What the worker asks of a parser and what it gets back; and what a parser promises to the sandbox that runs
+it.
+
+Two sides meet here. Outside, the worker sees `Sandboxed`: a request in, an outcome out, nothing raised for a
+bad document. Inside the sandboxed child, each engine module is an `Engine`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.jobs.codes import FailureCode
+from shared.jobs.result import ResultDocument
+
+
+@dataclass(frozen=True, slots=True)
+class ParseRequest:
+    """One document to read. `path` may be read-only and need have no extension; `name` is what its owner
+    calls it. `options` are the parameters of a `parse_v2` configuration; those that no engine knows are
+    ignored."""
+
+    path: Path
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The document has its end: `code` None is success. `message` is safe to show. `retryable` says that
+    the same document might end otherwise another time. `result` is a `.json.zst` file that the receiver
+    moves or uploads and then deletes; it stays valid until the sandbox is closed. `seconds` is wall time."""
+
+    code: FailureCode | None
+    message: str | None
+    retryable: bool
+    pages: int
+    engine: str
+    result: Path | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The document has no end yet and is not to blame: run it again, not before `after` seconds."""
+
+    after: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Infra:
+    """We are broken, not the document: disk full, a child that cannot start. Test yourself before going
+    on."""
+
+    reason: str
+
+
+Outcome = Done | Again | Infra
+
+
+class Sandboxed(Protocol):
+    """Reads untrusted documents, one at a time."""
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+        """Read one document. Raises nothing for what a document can do. Cancelling it kills the reader; the
+        next `run` works."""
+        ...
+
+    async def kill(self) -> None:
+        """End the document in progress, if any: its `run` answers `Again`. The next `run` works."""
+        ...
+
+    async def close(self) -> None:
+        """End everything and delete every file, results not yet taken included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document as an engine gets it: sniffed, and with a folder of its own to write in. `kind` is a word
+    of `sniff.Kind`; `max_pages` and `max_result_bytes` are limits of the installation, not wishes of the
+    caller."""
+
+    path: Path
+    name: str
+    kind: str
+    folder: Path
+    max_pages: int
+    max_result_bytes: int
+
+
+class Refused(Exception):
+    """The document cannot be read, and this is why; `message` is safe to show."""
+
+    def __init__(self, code: FailureCode, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+class Engine(Protocol):
+    """The shape of an engine module. Importing it must be cheap; what is heavy it imports in `parse`."""
+
+    def parse(self, source: Source, options: Mapping[str, Any]) -> ResultDocument:
+        """Read the document. Raises `Refused`; `OSError` for trouble with the disk; anything else is a
+        defect and ends the document as ENGINE_ERROR."""
+        ...

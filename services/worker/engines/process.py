@@ -1,0 +1,206 @@
+"""One sandboxed child as its parent holds it: start, one exchange at a time under watch, end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Self
+
+from services.worker.engines import scratch
+from services.worker.engines.limits import SandboxLimits, resident_bytes
+
+_MODULE: Final = "services.worker.engines.child"
+_ROOT: Final = Path(__file__).resolve().parents[3]
+_LOOK_EVERY_S: Final = 0.25
+_LONGEST_ANSWER: Final = 64 * 1024
+_STDERR_KEPT: Final = 8 * 1024
+_END_WITHIN_S: Final = 10.0
+
+
+class StartFailed(Exception):
+    """The child did not come up: our trouble, not the document's."""
+
+
+class Cause(StrEnum):
+    """Why the parent killed a child."""
+
+    WALL = "wall"
+    MEMORY = "memory"
+    WRITTEN = "written"
+    STOPPED = "stopped"
+    BABBLE = "babble"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A child that died instead of answering. `returncode` is negative for a signal; `cause` None when the
+    parent did not kill it."""
+
+    cause: Cause | None
+    returncode: int | None
+    peak_bytes: int
+    stderr: str
+
+
+class Child:
+    """Use `start`. Not safe for two exchanges at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, project_id: str) -> None:
+        self.folder = folder
+        self.project_id = project_id
+        self.served = 0
+        self._process = process
+        self._stderr = bytearray()
+        self._cause: Cause | None = None
+        self._peak = 0
+        self._pump = asyncio.create_task(self._keep_stderr())
+
+    @classmethod
+    async def start(
+        cls, folder: Path, *, project_id: str, limits: SandboxLimits, engines: Mapping[str, str]
+    ) -> Self:
+        """A child that is ready for its first document. Raises `StartFailed`, or `OSError` from the
+        system."""
+        settings = {"parent": os.getpid(), "limits": limits.as_json(), "engines": dict(engines)}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-s", "-P", "-m", _MODULE, json.dumps(settings)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=folder,
+            env=_environment(folder),
+            start_new_session=True,
+            limit=_LONGEST_ANSWER,
+        )
+        child = cls(process, folder, project_id)
+        try:
+            async with asyncio.timeout(limits.start_s):
+                hello = await child._line()
+        except TimeoutError:
+            hello = b""
+        except BaseException:
+            await asyncio.shield(child.end())
+            raise
+        if b'"ready": true' not in hello:
+            await child.end()
+            raise StartFailed(f"the sandbox child did not start: {child.stderr[-500:] or 'no reason given'}")
+        return child
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._process.returncode is None and self._cause is None
+
+    @property
+    def stderr(self) -> str:
+        """The last of what it said on stderr since its last document began."""
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    def resident(self) -> int:
+        """Bytes of memory it holds now."""
+        return resident_bytes(self._process.pid)
+
+    async def ask(self, request: Mapping[str, Any], limits: SandboxLimits) -> bytes | Ended:
+        """Its answer to one request, or how it ended. Kills it when it goes over a limit."""
+        self._stderr.clear()
+        self._peak = 0
+        self.served += 1
+        stdin = self._process.stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            stdin.write(json.dumps(request).encode() + b"\n")
+            await stdin.drain()
+        answer = asyncio.create_task(self._line())
+        try:
+            await self._watch(answer, limits)
+            line = await answer
+        finally:
+            answer.cancel()
+        return line or await self._death()
+
+    def kill(self, cause: Cause) -> None:
+        """End it and whatever it started, now; the first cause is remembered."""
+        self._cause = self._cause or cause
+        # Its group outlives it when it has left something behind, so its own death is no reason to stop.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Kill it, wait for it, delete its folder."""
+        self.kill(Cause.STOPPED)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_WITHIN_S):
+                await self._process.wait()
+        self._pump.cancel()
+        # Private, but the only way to give the pipes back while a stray grandchild still holds them.
+        self._process._transport.close()  # type: ignore[attr-defined]
+        scratch.remove(self.folder)
+
+    async def _watch(self, answer: "asyncio.Task[bytes]", limits: SandboxLimits) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + limits.wall_s
+        while True:
+            left = deadline - clock()
+            done, _ = await asyncio.wait({answer}, timeout=max(0.0, min(_LOOK_EVERY_S, left)))
+            if done:
+                return
+            self._peak = max(self._peak, self.resident())
+            if clock() >= deadline:
+                self.kill(Cause.WALL)
+            elif self._peak > limits.memory_bytes:
+                self.kill(Cause.MEMORY)
+            elif scratch.size_of(self.folder) > limits.written_bytes:
+                self.kill(Cause.WRITTEN)
+            if not self.alive:
+                self.kill(Cause.STOPPED) if self._cause else self._kill_strays()
+                return
+
+    def _kill_strays(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _line(self) -> bytes:
+        """One whole line; empty when there is none to come."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            line = await stdout.readline()
+        except ValueError:
+            self.kill(Cause.BABBLE)
+            return b""
+        return line if line.endswith(b"\n") else b""
+
+    async def _death(self) -> Ended:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._process.wait()
+                await asyncio.shield(self._pump)
+        return Ended(self._cause, self._process.returncode, self._peak, self.stderr)
+
+    async def _keep_stderr(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None
+        while piece := await stderr.read(_STDERR_KEPT):
+            self._stderr += piece
+            del self._stderr[:-_STDERR_KEPT]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """All that a child gets to know: no credentials, no settings of ours."""
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": str(_ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # One document is one core: the slots of the worker are how many documents run at once.
+        "OMP_THREAD_LIMIT": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }

@@ -1,0 +1,195 @@
+"""Reads untrusted documents in a killable child process (design section 5, protocol rule 26).
+
+One warm child serves many documents of one project, one at a time. It is replaced after it was killed or went
+over a cap, after `SandboxLimits.documents_per_child`, when it has grown, and when the project changes. A
+crash or a bomb ends one document with a code, never the worker.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from services.worker.engines import scratch, verdicts
+from services.worker.engines.limits import SandboxLimits
+from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
+from services.worker.engines.process import Cause, Child, StartFailed
+from services.worker.engines.verdicts import Verdict
+from shared.jobs.codes import FailureCode
+from shared.jobs.result import SUFFIX
+from shared.telemetry import logger
+
+ENGINES: Final[Mapping[str, str]] = MappingProxyType(
+    {"paged": "services.worker.engines.liteparse", "text": "services.worker.engines.text"}
+)
+"""The engine module of each family: `paged` for PDF and images, `text` for the rest. A name ending in
+`.py` is a file path."""
+_GROWN: Final = 0.5
+
+log = logger(__name__)
+
+
+class Sandbox:
+    """The `Sandboxed` of the worker. Belongs to the event loop and the thread that first use it: on Linux
+    a child dies with the thread that started it."""
+
+    def __init__(
+        self,
+        *,
+        limits: SandboxLimits | None = None,
+        folder: Path | None = None,
+        engines: Mapping[str, str] = ENGINES,
+    ) -> None:
+        """`folder` is where the private folder is made, the system's temporary one by default. Starts
+        nothing."""
+        self._limits = limits or SandboxLimits()
+        self._parent_folder = folder
+        self._engines = engines
+        self._turn = asyncio.Lock()
+        self._scratch: scratch.Scratch | None = None
+        self._child: Child | None = None
+        self._busy = self._stopped = self._closed = False
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+        """Read one document; a second call waits for the first. Never raises for what a document does.
+        Cancelling kills the child; the next call starts another."""
+        async with self._turn:
+            if self._closed:
+                return Infra("the sandbox is closed")
+            started = time.perf_counter()
+            self._busy, self._stopped = True, False
+            try:
+                return await self._run(request, project_id, started)
+            except StartFailed as error:
+                return Infra(str(error))
+            except OSError as error:
+                return Infra(f"the sandbox cannot work: {error}")
+            finally:
+                self._busy = False
+
+    async def kill(self) -> None:
+        """End the document in progress, whose `run` then answers `Again`. Nothing happens when there is
+        none."""
+        if self._busy:
+            self._stopped = True
+            if self._child is not None:
+                self._child.kill(Cause.STOPPED)
+
+    async def close(self) -> None:
+        """End the document in progress, the child, and delete every file. May be called twice."""
+        self._closed = True
+        await self.kill()
+        async with self._turn:
+            await self._drop_child()
+            if self._scratch is not None:
+                self._scratch.close()
+                self._scratch = None
+
+    async def _run(self, request: ParseRequest, project_id: str, started: float) -> Outcome:
+        while True:
+            child = await self._child_for(project_id)
+            fresh = child.served == 0
+            verdict, result = await self._exchange(child, request)
+            if verdict.stopped or self._stopped:
+                return Again(0.0, "the reader was stopped")
+            if verdict.infra is not None:
+                return Infra(verdict.infra)
+            if verdict.suspect and not fresh:
+                # A used child may have been damaged or filled by its last document: nobody is blamed for a
+                # neighbour.
+                continue
+            return Done(
+                code=verdict.code,
+                message=verdict.message,
+                retryable=verdict.retryable,
+                pages=verdict.pages,
+                engine=verdict.engine,
+                result=result,
+                seconds=time.perf_counter() - started,
+            )
+
+    async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+        keep = False
+        try:
+            verdict, result = await self._ask(child, request, request.path)
+            if verdict.unreadable:
+                verdict, result = await self._ask_about_copy(child, request)
+            keep = not verdict.child_is_lost and child.alive
+        finally:
+            # Also when cancelled: what the child is doing now is of no more use to anybody.
+            if not keep:
+                await asyncio.shield(self._drop_child())
+        if keep:
+            scratch.empty(child.folder)
+        return verdict, result
+
+    async def _ask(self, child: Child, request: ParseRequest, path: Path) -> tuple[Verdict, Path | None]:
+        assert self._scratch is not None
+        token = secrets.token_hex(8)
+        made = child.folder / (token + SUFFIX)
+        question = {
+            "id": token,
+            "path": str(path.absolute()),
+            "name": request.name,
+            "options": dict(request.options),
+            "result": str(made),
+        }
+        reply = await child.ask(question, self._limits)
+        if isinstance(reply, bytes):
+            verdict = verdicts.of_answer(reply, expected_id=token)
+        else:
+            verdict = verdicts.of_death(reply, self._limits)
+        if verdict.code is FailureCode.ENGINE_ERROR or (verdict.child_is_lost and not verdict.stopped):
+            log.warning(
+                "document failed in the sandbox", code=verdict.code, reply=str(reply)[:300], said=child.stderr
+            )
+        if verdict != Verdict(pages=verdict.pages, engine=verdict.engine):
+            return verdict, None
+        result = self._scratch.take_result(made, most_bytes=self._limits.written_bytes)
+        return (verdict, result) if result else (verdicts.nothing_there(), None)
+
+    async def _ask_about_copy(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+        """The child has fewer rights than we do, so it gets a copy; what we cannot read either has a clear
+        end."""
+        copy = child.folder / "document"
+        try:
+            await asyncio.to_thread(shutil.copyfile, request.path, copy)
+        except (PermissionError, FileNotFoundError):
+            message = "The document may not be read by this server."
+            return Verdict(FailureCode.ENGINE_ERROR, message, retryable=True), None
+        copy.chmod(0o600)
+        return await self._ask(child, request, copy)
+
+    async def _child_for(self, project_id: str) -> Child:
+        child = self._child
+        if child is not None and self._is_good(child, project_id):
+            return child
+        await self._drop_child()
+        if self._scratch is None:
+            self._scratch = scratch.Scratch(self._parent_folder)
+        folder = self._scratch.work_folder()
+        self._child = await Child.start(
+            folder, project_id=project_id, limits=self._limits, engines=self._engines
+        )
+        if self._stopped:
+            self._child.kill(Cause.STOPPED)
+        return self._child
+
+    def _is_good(self, child: Child, project_id: str) -> bool:
+        return (
+            child.alive
+            and child.project_id == project_id
+            and child.served < self._limits.documents_per_child
+            and child.resident() < self._limits.memory_bytes * _GROWN
+        )
+
+    async def _drop_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            with contextlib.suppress(OSError):
+                await child.end()

@@ -1,0 +1,139 @@
+"""What the end of an exchange with a sandboxed child means for its document. Nothing the child says is
+believed unchecked: it may have been taken over by the document."""
+
+import json
+import signal
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.worker.engines.limits import SandboxLimits
+from services.worker.engines.process import Cause, Ended
+from shared.jobs.codes import FailureCode
+
+_LONGEST_MESSAGE: Final = 1000
+_MOST_PAGES: Final = 10_000_000
+_MEMORY_WORDS: Final = (
+    "memory allocation of",
+    "MemoryError",
+    "bad_alloc",
+    "Out of memory",
+    "Cannot allocate memory",
+)
+_OUT_OF_MEMORY: Final = "The document needs more memory than one file may use."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`infra` set: not the document's doing. `unreadable`: the child may not open the file.
+    `child_is_lost`: use another one from now on. `suspect`: the child may have been damaged by an earlier
+    document."""
+
+    code: FailureCode | None = None
+    message: str | None = None
+    retryable: bool = False
+    pages: int = 0
+    engine: str = ""
+    infra: str | None = None
+    unreadable: bool = False
+    stopped: bool = False
+    child_is_lost: bool = False
+    suspect: bool = False
+
+
+def of_answer(line: bytes, *, expected_id: str) -> Verdict:
+    """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol."""
+    try:
+        raw = json.loads(line)
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict) or raw.get("id") != expected_id:
+        return _nonsense()
+    if isinstance(raw.get("infra"), str):
+        return Verdict(infra=raw["infra"][:_LONGEST_MESSAGE], child_is_lost=True)
+    if raw.get("unreadable") is True:
+        return Verdict(unreadable=True)
+    return _checked(raw)
+
+
+def _checked(raw: dict[str, Any]) -> Verdict:
+    code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
+    pages, engine = raw.get("pages"), raw.get("engine")
+    good = (
+        (code is None or code in FailureCode.__members__.values())
+        and isinstance(message, str | None)
+        and isinstance(retryable, bool)
+        and type(pages) is int
+        and 0 <= pages <= _MOST_PAGES
+        and isinstance(engine, str)
+    )
+    if not good:
+        return _nonsense()
+    assert isinstance(pages, int) and isinstance(engine, str) and isinstance(retryable, bool)
+    known = None if code is None else FailureCode(code)
+    lost = known is FailureCode.OUT_OF_MEMORY
+    return Verdict(
+        code=known,
+        message=_safe(message),
+        retryable=retryable,
+        pages=pages,
+        engine=engine[:100],
+        child_is_lost=lost,
+        suspect=lost,
+    )
+
+
+def of_death(ended: Ended, limits: SandboxLimits) -> Verdict:
+    """The verdict when the child died instead of answering."""
+    if ended.cause is Cause.STOPPED:
+        return Verdict(stopped=True, child_is_lost=True)
+    code, message, retryable = _reason(ended, limits)
+    own_fault = code is FailureCode.TIMEOUT or ended.cause is Cause.WRITTEN
+    return Verdict(code, message, retryable, child_is_lost=True, suspect=not own_fault)
+
+
+def _reason(ended: Ended, limits: SandboxLimits) -> tuple[FailureCode, str, bool]:
+    died_of = -(ended.returncode or 0)
+    if ended.cause is Cause.WALL or died_of == signal.SIGALRM:
+        return FailureCode.TIMEOUT, f"The document was not read within {limits.wall_s:g} s.", True
+    if ended.cause is Cause.MEMORY:
+        return FailureCode.OUT_OF_MEMORY, _OUT_OF_MEMORY, False
+    if ended.cause is Cause.WRITTEN or died_of == signal.SIGXFSZ:
+        return (
+            FailureCode.DOCUMENT_TOO_LARGE,
+            "Reading the document wrote more than one file may write.",
+            False,
+        )
+    if ended.cause is Cause.BABBLE:
+        return FailureCode.ENGINE_ERROR, "The engine broke its protocol on this document.", False
+    if died_of == signal.SIGXCPU:
+        return (
+            FailureCode.TIMEOUT,
+            f"The document needs more than {limits.cpu_s:g} s of processor time.",
+            True,
+        )
+    if any(words in ended.stderr for words in _MEMORY_WORDS) or ended.peak_bytes > limits.memory_bytes * 0.9:
+        return FailureCode.OUT_OF_MEMORY, _OUT_OF_MEMORY, False
+    if died_of == signal.SIGKILL:
+        return (
+            FailureCode.ENGINE_ERROR,
+            "The engine was killed from outside while it read this document.",
+            True,
+        )
+    how = f"signal {died_of}" if died_of > 0 else f"exit code {ended.returncode}"
+    return FailureCode.ENGINE_ERROR, f"The engine crashed on this document ({how}).", False
+
+
+def nothing_there() -> Verdict:
+    """The verdict when an answer claims a result that is not there."""
+    return _nonsense()
+
+
+def _nonsense() -> Verdict:
+    message = "The engine broke its protocol on this document."
+    return Verdict(FailureCode.ENGINE_ERROR, message, child_is_lost=True, suspect=True)
+
+
+def _safe(message: str | None) -> str | None:
+    if message is None:
+        return None
+    return "".join(char if char.isprintable() else " " for char in message[:_LONGEST_MESSAGE])

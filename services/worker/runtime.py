@@ -1,0 +1,153 @@
+"""What one worker process stands on: an event loop on a thread of its own, its pools, its sandbox.
+
+The loop runs between bells too: the process stays visible as alive, and a chunk's lease is renewed while
+a bell is heard. Built after the fork, so no connection is ever shared with another process.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from services.worker.engines.port import ParseRequest, Sandboxed
+from services.worker.engines.sandbox import Sandbox
+from shared.config import Settings
+from shared.db.outage import is_outage
+from shared.db.unit_of_work import UnitOfWorkFactory
+from shared.storage.port import StorageDown
+from shared.telemetry import logger
+from shared.wiring import Resources, open_resources
+from shared.workers import service as worker_service
+
+T = TypeVar("T")
+log = logger(__name__)
+
+SEEN_EVERY_S = 5.0
+WATCH_EVERY_S = 0.1
+QUARANTINE_S = (1.0, 30.0)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One process's means. `stopping` is set when the worker was asked to leave."""
+
+    resources: Resources
+    beats: Resources
+    queues: list[str]
+    sandbox: Sandboxed
+    scratch: Path
+    worker_id: UUID = field(default_factory=uuid4)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    drained: bool = False
+    watchers: list[asyncio.Task[None]] = field(default_factory=list)
+    _unfit_until: float = 0.0
+    _unfit_for: float = 0.0
+
+    @property
+    def unit_of_work(self) -> UnitOfWorkFactory:
+        """Short transactions of the process's pool."""
+        return self.resources.unit_of_work
+
+    def leave_queue(self, reason: str) -> None:
+        """Infrastructure failed under a document: take nothing until a self-test passes (rule 8)."""
+        low, high = QUARANTINE_S
+        self._unfit_for = min(max(self._unfit_for * 2, low), high)
+        self._unfit_until = time.monotonic() + self._unfit_for
+        log.warning("worker leaves its queue", reason=reason, seconds=self._unfit_for)
+
+    async def is_fit(self) -> bool:
+        """May this process take work? After a fault, only once storage and sandbox work again."""
+        if self._unfit_for == 0:
+            return True
+        if time.monotonic() < self._unfit_until:
+            return False
+        if (reason := await self._self_test()) is not None:
+            self.leave_queue(reason)
+            return False
+        log.info("worker is back in its queue")
+        self._unfit_for = 0.0
+        return True
+
+    async def _self_test(self) -> str | None:
+        key = f"self-test/{self.worker_id}"
+        probe = self.scratch / "self-test.txt"
+        try:
+            await self.resources.storage.put(key, b"batchmill")
+            await self.resources.storage.delete(key)
+            probe.write_text("batchmill")
+        except (StorageDown, OSError) as error:
+            return f"storage: {error}"
+        request = ParseRequest(path=probe, name=probe.name, options={"tier": "fast"})
+        outcome = await self.sandbox.run(request, project_id="self-test")
+        return None if getattr(outcome, "code", "no result") is None else f"sandbox: {outcome}"
+
+
+class LoopThread:
+    """An event loop that runs for the life of the process, on its own thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the loop and wait for its end."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the loop and do not wait."""
+        asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+async def open_runtime(settings: Settings, queues: list[str], asked_to_stop: Callable[[], bool]) -> Runtime:
+    """Open pools and sandbox, and keep the process's row fresh from now on."""
+    resources = open_resources(settings, name="worker", pool_size=3)
+    beats = open_resources(settings, name="beat", pool_size=1, queue=resources.queue)
+    scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
+    runtime = Runtime(resources, beats, queues, Sandbox(), scratch)
+    runtime.watchers = [
+        asyncio.create_task(_stay_visible(runtime)),
+        asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
+    ]
+    return runtime
+
+
+async def close_runtime(runtime: Runtime) -> None:
+    """Leave in order: nothing of this process stays behind."""
+    for watcher in runtime.watchers:
+        watcher.cancel()
+    await runtime.sandbox.close()
+    shutil.rmtree(runtime.scratch, ignore_errors=True)
+    async with runtime.unit_of_work() as uow:
+        await worker_service.leave(uow, runtime.worker_id)
+    await runtime.beats.engine.dispose()
+    await runtime.resources.close()
+
+
+async def _stay_visible(runtime: Runtime) -> None:
+    enlisted = False
+    while True:
+        try:
+            async with runtime.beats.unit_of_work() as uow:
+                if not enlisted:
+                    await worker_service.enlist(uow, runtime.worker_id, queues=runtime.queues, slots=1)
+                    enlisted = True
+                else:
+                    drain = await worker_service.report(uow, runtime.worker_id)
+                    enlisted, runtime.drained = drain is not None, bool(drain)
+        except Exception as error:
+            if not is_outage(error):
+                log.exception("worker heartbeat failed")
+        await asyncio.sleep(SEEN_EVERY_S)
+
+
+async def _watch_stop(runtime: Runtime, asked_to_stop: Callable[[], bool]) -> None:
+    while not asked_to_stop():
+        await asyncio.sleep(WATCH_EVERY_S)
+    runtime.stopping.set()

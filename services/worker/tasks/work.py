@@ -1,0 +1,49 @@
+"""The bell of a work queue: take chunks and run them until the time slice ends."""
+
+import time
+
+from services.worker.chunk import run_chunk
+from services.worker.runtime import Runtime
+from shared.db.outage import is_outage
+from shared.jobs import running
+from shared.queue.messages import Advance, Work
+from shared.telemetry import bind, logger
+
+log = logger(__name__)
+
+
+async def work(runtime: Runtime, queue: str, *, slice_s: float) -> None:
+    """Run chunks of `queue`, the best first, for about `slice_s` seconds; ring for the next slice.
+
+    When the bell for the next slice cannot be rung, go on: the broker may be away, the work is in rows.
+    """
+    ends_at = time.monotonic() + slice_s
+    try:
+        while not runtime.stopping.is_set() and not runtime.drained and await runtime.is_fit():
+            if not await _run_one(runtime, queue):
+                return
+            if time.monotonic() > ends_at:
+                runtime.resources.queue.publish(Work(queue))
+                if getattr(runtime.resources.queue, "broker_up", True):
+                    return
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("database away, work goes back", error=repr(error)[:200])
+
+
+async def _run_one(runtime: Runtime, queue: str) -> bool:
+    async with runtime.unit_of_work() as uow:
+        assignment = await running.take(uow, queue, runtime.worker_id)
+    if assignment is None:
+        return False
+    chunk = assignment.chunk
+    with bind(chunk=chunk.id, batch=str(chunk.batch_id)):
+        async with runtime.unit_of_work() as uow:
+            await running.ring_when_low(uow, chunk)
+        await run_chunk(runtime, assignment)
+        if chunk.batch_id is not None:
+            async with runtime.unit_of_work() as uow:
+                if await running.is_last_of_batch(uow, chunk.batch_id):
+                    runtime.resources.queue.publish(Advance(chunk.batch_id))
+    return True

@@ -1,0 +1,84 @@
+"""The loop of upkeep: each step on its own beat, one step's failure never another's."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from services.worker.upkeep import sweep
+from shared.config import Settings
+from shared.db.outage import is_lock_wait, is_outage
+from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from shared.telemetry import logger, set_up
+from shared.wiring import open_resources
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to be done every `every` seconds; it commits by itself."""
+
+    name: str
+    every: float
+    do: Callable[[UnitOfWork], Awaitable[int]]
+
+
+STEPS: Final = (
+    Step("chunks", 1.0, sweep.lost_chunks),
+    Step("bells", 1.0, sweep.unheard_bells),
+    Step("batches", 1.0, sweep.due_batches),
+    Step("lanes", 1.0, sweep.due_lanes),
+    Step("workers", 60.0, sweep.silent_workers),
+)
+
+
+async def keep_up(
+    unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event, *, ready_file: Path | None = None
+) -> None:
+    """Run all steps on their beats until `stopping` is set."""
+    if ready_file is not None:
+        ready_file.touch()
+    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in STEPS))
+
+
+async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        started = time.monotonic()
+        try:
+            async with unit_of_work() as uow:
+                done = await step.do(uow)
+            if done and step.name == "chunks":
+                log.warning("chunks taken back from lost workers", count=done)
+        except Exception as error:
+            if is_outage(error) or is_lock_wait(error):
+                log.warning("sweep will try again", step=step.name, error=repr(error)[:200])
+            else:
+                log.exception("sweep failed", step=step.name)
+        pause = max(0.05, step.every - (time.monotonic() - started))
+        try:
+            await asyncio.wait_for(stopping.wait(), pause)
+        except TimeoutError:
+            continue
+
+
+def run() -> None:
+    """Keep up until SIGTERM or SIGINT; blocks."""
+    settings = Settings()
+    set_up(json=settings.log_json)
+    asyncio.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    resources = open_resources(settings, name="upkeep", pool_size=3)
+    log.info("upkeep ready")
+    try:
+        await keep_up(resources.unit_of_work, stopping, ready_file=settings.ready_file)
+    finally:
+        await resources.close()

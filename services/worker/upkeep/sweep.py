@@ -1,0 +1,40 @@
+"""The steps of a sweep, each a short transaction that it commits itself."""
+
+from shared.batches import sweeping as batch_sweeping
+from shared.db.unit_of_work import UnitOfWork
+from shared.jobs import sweeping as job_sweeping
+from shared.lanes import service as lane_service
+from shared.workers import service as worker_service
+
+
+async def lost_chunks(uow: UnitOfWork) -> int:
+    """Take back chunks whose lease ran out."""
+    return await job_sweeping.sweep_lost(uow)
+
+
+async def unheard_bells(uow: UnitOfWork) -> int:
+    """Ring workers for due chunks while slots stand empty."""
+    rung = await job_sweeping.ring_waiting(uow)
+    await uow.commit()
+    return rung
+
+
+async def due_batches(uow: UnitOfWork) -> int:
+    """Ring batches that are due, and those with ended chunks that nobody folded."""
+    rung = await batch_sweeping.ring_due(uow) + await job_sweeping.ring_finished(uow)
+    await uow.commit()
+    return rung
+
+
+async def due_lanes(uow: UnitOfWork) -> int:
+    """Ring lanes that are due."""
+    rung = await lane_service.ring_due(uow)
+    await uow.commit()
+    return rung
+
+
+async def silent_workers(uow: UnitOfWork) -> int:
+    """Forget workers that died long ago."""
+    gone = await worker_service.forget_silent(uow)
+    await uow.commit()
+    return gone

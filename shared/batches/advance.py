@@ -1,0 +1,130 @@
+"""Look after one batch: spread, drain, fold, settle. Safe at any time, by anyone, twice at once."""
+
+import time
+from enum import Enum
+from typing import Final
+from uuid import UUID
+
+from shared.batches import orchestration
+from shared.batches.orchestration import OpenBatch
+from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from shared.jobs import ledger
+from shared.queue.messages import Advance, Dispatch
+
+SLICE_S: Final = 2.0
+LOOK_AGAIN_S: Final = 30.0
+DRAIN_SLICE: Final = 20_000
+STRIKES: Final = 8
+
+
+class Step(Enum):
+    """What one short transaction left behind."""
+
+    FIRST_PAGE = "first page"
+    MOVED = "moved"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> Step:
+    """Move the batch as far as it goes in about two seconds, in short transactions.
+
+    If there is more to do it rings itself, at most twice a second (protocol rule 14a). Every transaction
+    leaves a due time behind, so a process that dies on any line costs a wait and nothing else.
+    """
+    deadline = time.monotonic() + SLICE_S
+    while True:
+        async with unit_of_work() as uow:
+            step = await _step(uow, batch_id)
+            if step is Step.FIRST_PAGE or (step is Step.MOVED and time.monotonic() > deadline):
+                if await orchestration.may_ring_again(uow.session, batch_id):
+                    uow.ring(Advance(batch_id))
+                await uow.commit()
+                return step
+            await uow.commit()
+        if step is not Step.MOVED:
+            return step
+
+
+async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
+    """A look threw: wait longer before the next one; after `STRIKES` the batch ends FAILED."""
+    async with unit_of_work() as uow:
+        strikes = await orchestration.strike(uow.session, batch_id)
+        if strikes is not None and strikes >= STRIKES:
+            await orchestration.stop(
+                uow.session,
+                batch_id,
+                end="FAILED",
+                code="ORCHESTRATION_ERROR",
+                message=f"The batch could not be moved {strikes} times in a row; the log has the reason.",
+            )
+        await uow.commit()
+
+
+async def _step(uow: UnitOfWork, batch_id: UUID) -> Step:
+    batch = await orchestration.lock(uow.session, batch_id)
+    if batch is None:
+        return Step.ENDED
+    if batch.stop_as is not None:
+        return await _drain(uow, batch)
+    if batch.status == "PENDING":
+        await _start(uow, batch)
+    if not batch.spread_done:
+        return await _spread(uow, batch)
+    return await _settle(uow, batch)
+
+
+async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
+    await orchestration.start(uow.session, batch.id)
+    await orchestration.add_event(uow.session, batch.id, "batch.running", {"status": "RUNNING"})
+
+
+async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
+    if batch.total == 0 and not await orchestration.directory_is_live(uow.session, batch.directory_id):
+        await orchestration.stop(
+            uow.session,
+            batch.id,
+            end="FAILED",
+            code="DIRECTORY_GONE",
+            message="The source directory was deleted or expired before it was read.",
+        )
+        return Step.MOVED
+    scanned = await orchestration.spread_page(uow.session, batch.id)
+    if scanned:
+        # Work may start while the rest is still read: the first page is enough to grant from.
+        uow.ring(Dispatch(batch.project_id, batch.job_type))
+    if scanned == orchestration.PAGE and batch.total == 0:
+        # Let the lane be dispatched before the rest is read: a first job must not wait for a million.
+        return Step.FIRST_PAGE
+    # A last page may be an empty one: then nobody will ring, and settle is left to do.
+    return Step.MOVED if scanned in (0, orchestration.PAGE) else await _after_last_page(uow, batch)
+
+
+async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
+    await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
+    return Step.WAITING
+
+
+async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
+    await orchestration.fold(uow.session, batch.id)
+    end = await orchestration.settle(uow.session, batch.id)
+    if end is not None:
+        await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
+        return Step.ENDED
+    if batch.fed_seq < batch.total and batch.stop_as is None:
+        uow.ring(Dispatch(batch.project_id, batch.job_type))
+    await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
+    return Step.WAITING
+
+
+async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
+    """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
+    await ledger.drop_ready(uow.session, batch.id)
+    await ledger.flag_stop(uow.session, batch.id)
+    if await orchestration.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
+        return Step.MOVED
+    step = await _settle(uow, batch)
+    if step is Step.WAITING:
+        # The holders stop within a heartbeat: look again soon.
+        await orchestration.wake_in(uow.session, batch.id, 2.0)
+    return step

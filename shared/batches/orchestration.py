@@ -1,0 +1,312 @@
+"""The statements of advance and dispatch: lock, spread, feed, fold, settle, drain.
+
+Everything that can open work first holds the batch's row (protocol rule 5): lock in one statement, ask in
+the next, READ COMMITTED.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch that is not final, locked by the caller."""
+
+    id: UUID
+    project_id: UUID
+    job_type: str
+    directory_id: UUID
+    status: str
+    spread_done: bool
+    total: int
+    fed_seq: int
+    stop_as: str | None
+    seconds_per_file: float | None
+    weight: float
+    vtime: float
+
+
+_FIELDS = (
+    "id, project_id, job_type, source_directory_id, status, spread_done, total, fed_seq, stop_as,"
+    " seconds_per_file, weight, vtime"
+)
+
+
+async def lock(session: AsyncSession, batch_id: UUID) -> OpenBatch | None:
+    """Wait for the batch's row, at most 2 s; None when it is final or unknown."""
+    await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    row = (
+        await session.execute(
+            text(f"SELECT {_FIELDS} FROM batches WHERE id = :b AND wake_at IS NOT NULL FOR NO KEY UPDATE"),
+            {"b": batch_id},
+        )
+    ).one_or_none()
+    return None if row is None else OpenBatch(*row)
+
+
+async def hungry(session: AsyncSession, project_id: UUID, job_type: str, *, limit: int) -> list[UUID]:
+    """Batches of the lane with files that were not granted yet, the least served first."""
+    rows = await session.scalars(
+        text(
+            "SELECT id FROM batches WHERE project_id = :p AND job_type = :t AND wake_at IS NOT NULL"
+            " AND stop_at IS NULL AND paused_at IS NULL AND fed_seq < total ORDER BY vtime, id LIMIT :n"
+        ),
+        {"p": project_id, "t": job_type, "n": limit},
+    )
+    return list(rows.all())
+
+
+async def start(session: AsyncSession, batch_id: UUID) -> None:
+    """PENDING becomes RUNNING, and the next look is set before any work is done."""
+    await session.execute(
+        text(
+            "UPDATE batches SET status = CASE status WHEN 'PENDING' THEN 'RUNNING' ELSE status END,"
+            " started_at = coalesce(started_at, now()), updated_at = now(), wake_at = now() + interval '5 s'"
+            " WHERE id = :b AND wake_at IS NOT NULL"
+        ),
+        {"b": batch_id},
+    )
+
+
+async def directory_is_live(session: AsyncSession, directory_id: UUID) -> bool:
+    """Is the directory there, neither deleted nor expired?"""
+    found = await session.execute(
+        text(
+            "SELECT true FROM directories WHERE id = :d AND deleted_at IS NULL"
+            " AND (expires_at IS NULL OR expires_at > now())"
+        ),
+        {"d": directory_id},
+    )
+    return found.scalar_one_or_none() is True
+
+
+async def spread_page(session: AsyncSession, batch_id: UUID) -> int:
+    """Make the jobs of the next page of the directory and move the cursor, in one statement.
+
+    Files deleted since the batch was opened become rows without a job; files deleted before are not part
+    of it. Answers how many source files the page had; fewer than `PAGE` means the directory was read.
+    """
+    found = await session.execute(
+        text(
+            "WITH b AS (SELECT * FROM batches WHERE id = :b),"
+            " page AS MATERIALIZED (SELECT f.* FROM directory_files f, b"
+            "  WHERE f.directory_id = b.source_directory_id AND f.pos > b.cursor_pos AND f.pos <= b.last_pos"
+            "  ORDER BY f.pos LIMIT :n),"
+            " made AS (INSERT INTO jobs (project_id, job_type, batch_id, seq, directory_file_id, file_id, name,"
+            "   size_bytes, sha256, status, error_message, finished_at)"
+            "  SELECT b.project_id, b.job_type, b.id, b.total + row_number() OVER (ORDER BY p.pos), p.id,"
+            "   p.file_id, p.display_name, p.size_bytes, p.sha256,"
+            "   CASE WHEN p.deleted_at IS NULL THEN 'PENDING' ELSE 'UNMAPPED' END,"
+            "   CASE WHEN p.deleted_at IS NULL THEN NULL"
+            "    ELSE 'The file was deleted before a job was made for it.' END,"
+            "   CASE WHEN p.deleted_at IS NULL THEN NULL ELSE now() END"
+            "  FROM page p, b WHERE p.deleted_at IS NULL OR p.deleted_at > b.created_at RETURNING status)"
+            " UPDATE batches SET cursor_pos = coalesce((SELECT max(pos) FROM page), batches.cursor_pos),"
+            "  total = batches.total + (SELECT count(*) FROM made),"
+            "  unmapped = batches.unmapped + (SELECT count(*) FROM made WHERE status = 'UNMAPPED'),"
+            "  spread_done = (SELECT count(*) FROM page) < :n, updated_at = now(),"
+            "  wake_at = now() + interval '5 s'"
+            " WHERE id = :b RETURNING (SELECT count(*) FROM page)"
+        ),
+        {"b": batch_id, "n": PAGE},
+    )
+    return int(found.scalar_one())
+
+
+async def cut(
+    session: AsyncSession, batch: OpenBatch, *, size: int, most: int
+) -> Sequence[tuple[int, int, int]]:
+    """The next at most `most` ranges of about `size` open files: (first, last, open files).
+
+    Ranges follow each other without a gap; files that already have an end lie inside one and are counted
+    with it. The last range reaches to the end when nothing open is left behind it.
+    """
+    rows = (
+        await session.execute(
+            text(
+                "SELECT max(seq), count(*) FROM (SELECT seq, (row_number() OVER (ORDER BY seq) - 1) / :k AS part"
+                "  FROM (SELECT seq FROM jobs WHERE batch_id = :b AND seq > :fed AND status = 'PENDING'"
+                "   ORDER BY seq LIMIT :n) open) parts GROUP BY part ORDER BY part"
+            ),
+            {"b": batch.id, "fed": batch.fed_seq, "k": size, "n": size * most},
+        )
+    ).all()
+    ends = [int(last) for last, _ in rows]
+    counts = [int(count) for _, count in rows]
+    if sum(counts) < size * most and batch.fed_seq < batch.total:
+        if ends:
+            ends[-1] = batch.total
+        else:
+            ends, counts = [batch.total], [0]
+    starts = [batch.fed_seq + 1, *(end + 1 for end in ends[:-1])]
+    return list(zip(starts, ends, counts, strict=True))
+
+
+async def feed(session: AsyncSession, batch: OpenBatch, *, fed_seq: int, vtime: float) -> None:
+    """Note how far the batch was granted; a grant ends a wait."""
+    await session.execute(
+        text(
+            "UPDATE batches SET fed_seq = :fed, vtime = :v, wait = NULL,"
+            " status = CASE WHEN status = 'THROTTLED' THEN 'RUNNING' ELSE status END,"
+            " wake_at = greatest(wake_at, now() + interval '30 s') WHERE id = :b AND wake_at IS NOT NULL"
+        ),
+        {"b": batch.id, "fed": fed_seq, "v": vtime},
+    )
+
+
+async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int) -> None:
+    """A range without open files: a DONE chunk that carries its counts to the next fold."""
+    await session.execute(
+        text(
+            "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, ok, failed,"
+            "  cancelled)"
+            " SELECT :p, :t, '', :b, :lo, :hi, 0, 0, 'DONE', count(*) FILTER (WHERE status = 'COMPLETED'),"
+            "  count(*) FILTER (WHERE status = 'FAILED'), count(*) FILTER (WHERE status = 'CANCELLED')"
+            " FROM jobs WHERE batch_id = :b AND seq BETWEEN :lo AND :hi"
+        ),
+        {"p": batch.project_id, "t": batch.job_type, "b": batch.id, "lo": lo, "hi": hi},
+    )
+
+
+async def fold(session: AsyncSession, batch_id: UUID) -> float | None:
+    """Move the counts of DONE chunks into the batch; answers its new seconds per file."""
+    found = await session.execute(
+        text(
+            "WITH d AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'"
+            "  RETURNING ok, failed, cancelled, seconds, size),"
+            " s AS (SELECT coalesce(sum(ok), 0) ok, coalesce(sum(failed), 0) failed,"
+            "  coalesce(sum(cancelled), 0) cancelled,"
+            "  sum(seconds) FILTER (WHERE seconds > 0) /"
+            "   nullif(sum(size) FILTER (WHERE seconds > 0), 0) AS pace, count(*) AS n FROM d)"
+            " UPDATE batches b SET ok = b.ok + s.ok, failed = b.failed + s.failed,"
+            "  cancelled = b.cancelled + s.cancelled, updated_at = now(),"
+            "  seconds_per_file = coalesce((b.seconds_per_file + s.pace) / 2, s.pace, b.seconds_per_file)"
+            " FROM s WHERE b.id = :b AND s.n > 0 RETURNING b.seconds_per_file"
+        ),
+        {"b": batch_id},
+    )
+    return found.scalar_one_or_none()
+
+
+async def settle(session: AsyncSession, batch_id: UUID) -> str | None:
+    """The one final move, when the sums agree and nothing is left; answers the end state or None.
+
+    The caller holds the batch's row since an earlier statement: asked in the same statement as the lock,
+    `NOT EXISTS` would see an old snapshot (protocol rule 5).
+    """
+    found = await session.execute(
+        text(
+            "UPDATE batches b SET status = coalesce(stop_as, 'COMPLETED'), finished_at = now(),"
+            " updated_at = now(), wake_at = NULL, wait = NULL"
+            " WHERE id = :b AND wake_at IS NOT NULL AND (spread_done OR stop_at IS NOT NULL)"
+            " AND ok + failed + cancelled + unmapped = total"
+            " AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id) RETURNING status"
+        ),
+        {"b": batch_id},
+    )
+    return found.scalar_one_or_none()
+
+
+async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: int) -> int:
+    """For a stopped batch: end the next slice of files that were never granted; answers how many rows
+    the slice had."""
+    hi = min(batch.fed_seq + slice_size, batch.total)
+    if hi <= batch.fed_seq:
+        return 0
+    await session.execute(
+        text(
+            "WITH gone AS (UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE batch_id = :b"
+            "  AND seq > :lo AND seq <= :hi AND status = 'PENDING' RETURNING 1),"
+            " before AS (SELECT count(*) FILTER (WHERE status = 'CANCELLED') AS n FROM jobs"
+            "  WHERE batch_id = :b AND seq > :lo AND seq <= :hi)"
+            " UPDATE batches SET cancelled = cancelled + (SELECT count(*) FROM gone) + (SELECT n FROM before),"
+            "  fed_seq = :hi, updated_at = now() WHERE id = :b"
+        ),
+        {"b": batch.id, "lo": batch.fed_seq, "hi": hi},
+    )
+    return hi - batch.fed_seq
+
+
+async def stop(
+    session: AsyncSession, batch_id: UUID, *, end: str, code: str | None, message: str | None
+) -> bool:
+    """Ask the batch to end as `end`; once accepted that is its end state. False: final or asked before."""
+    found = await session.execute(
+        text(
+            "UPDATE batches SET stop_as = :e, stop_at = now(), wake_at = now(), failure_code = :c,"
+            " failure_message = :m, updated_at = now()"
+            " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL RETURNING true"
+        ),
+        {"b": batch_id, "e": end, "c": code, "m": message},
+    )
+    return found.scalar_one_or_none() is True
+
+
+async def wake_in(session: AsyncSession, batch_id: UUID, seconds: float) -> None:
+    """Set the next look; clears the strikes, for the look that ends here went well."""
+    await session.execute(
+        text(
+            "UPDATE batches SET wake_at = now() + make_interval(secs => CAST(:s AS float8)), strikes = 0"
+            " WHERE id = :b AND wake_at IS NOT NULL"
+        ),
+        {"b": batch_id, "s": seconds},
+    )
+
+
+async def may_ring_again(session: AsyncSession, batch_id: UUID) -> bool:
+    """Did this call win the right to ring the batch again? One does every half second (rule 14a)."""
+    won = await session.execute(
+        text(
+            "UPDATE batches SET rung_at = now() WHERE id = :b AND rung_at < now() - interval '500 ms'"
+            " RETURNING true"
+        ),
+        {"b": batch_id},
+    )
+    return won.scalar_one_or_none() is True
+
+
+async def strike(session: AsyncSession, batch_id: UUID) -> int | None:
+    """Count a look that threw, and wait longer before the next; answers the strikes so far."""
+    found = await session.execute(
+        text(
+            "UPDATE batches SET strikes = strikes + 1,"
+            " wake_at = now() + make_interval(secs => least(30, power(2, strikes)))"
+            " WHERE id = :b AND wake_at IS NOT NULL RETURNING strikes"
+        ),
+        {"b": batch_id},
+    )
+    return found.scalar_one_or_none()
+
+
+async def add_event(session: AsyncSession, batch_id: UUID, kind: str, data: dict[str, Any]) -> None:
+    """The batch's next event, numbered under its lock so that no reader can miss one (rule 29)."""
+    await session.execute(
+        text(
+            "WITH b AS (UPDATE batches SET event_no = event_no + 1 WHERE id = :b RETURNING event_no)"
+            " INSERT INTO batch_events (batch_id, n, kind, data)"
+            " SELECT :b, event_no, :k, CAST(:d AS jsonb) FROM b"
+        ),
+        {"b": batch_id, "k": kind, "d": json.dumps(data)},
+    )
+
+
+async def take_due(session: AsyncSession, *, limit: int) -> list[UUID]:
+    """Batches whose time has come; the next look is moved, with jitter, before anybody is told."""
+    rows = await session.scalars(
+        text(
+            "WITH due AS MATERIALIZED (SELECT id FROM batches WHERE wake_at < now() ORDER BY wake_at"
+            "  LIMIT :n FOR NO KEY UPDATE SKIP LOCKED)"
+            " UPDATE batches b SET wake_at = now() + interval '30 s' * (0.8 + 0.2 * random())"
+            " FROM due WHERE b.id = due.id RETURNING b.id"
+        ),
+        {"n": limit},
+    )
+    return list(rows.all())

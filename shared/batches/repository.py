@@ -1,0 +1,175 @@
+"""The statements on batches that requests need: open, read, list, results."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.batches.model import Batch
+from shared.db.repository import Page, newest_first
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFilters:
+    """What a list of batches is narrowed by; times are inclusive, None leaves a filter out."""
+
+    created_at_on_or_after: datetime | None = None
+    created_at_on_or_before: datetime | None = None
+    source_directory_id: UUID | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """One source file of a batch and what became of it. `job_id` is None for a file without a job."""
+
+    seq: int
+    directory_file_id: UUID
+    external_file_id: str | None
+    name: str
+    job_id: UUID | None
+    status: str
+    error_code: str | None
+    error_message: str | None
+    pages: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is, counted in files. `total` grows until the directory was read."""
+
+    total: int
+    unmapped: int
+    pending: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+    seconds: float
+
+
+async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) -> bool:
+    """Does the directory hold more than `cap` files? Reads at most `cap + 1` index entries."""
+    found = await session.execute(
+        text(
+            "SELECT true FROM directory_files WHERE directory_id = :d AND deleted_at IS NULL"
+            " ORDER BY pos OFFSET :cap LIMIT 1"
+        ),
+        {"d": directory_id, "cap": cap},
+    )
+    return found.scalar_one_or_none() is True
+
+
+async def add(
+    session: AsyncSession,
+    *,
+    project_id: UUID,
+    directory_id: UUID,
+    job_type: str,
+    configuration_id: str,
+    parameters: dict[str, Any],
+) -> Batch:
+    """Insert a PENDING batch. Its file list is what was acknowledged before this statement, and its
+    virtual time starts where the lane's least served batch stands."""
+    made = await session.execute(
+        text(
+            "INSERT INTO batches (project_id, source_directory_id, job_type, configuration_id, config,"
+            "  last_pos, vtime)"
+            " SELECT :p, :d, :t, :cid, CAST(:config AS jsonb),"
+            "  coalesce((SELECT max(pos) FROM directory_files WHERE directory_id = :d), 0),"
+            "  coalesce((SELECT min(vtime) FROM batches WHERE project_id = :p AND job_type = :t"
+            "    AND wake_at IS NOT NULL), 0)"
+            " RETURNING id"
+        ),
+        {
+            "p": project_id,
+            "d": directory_id,
+            "t": job_type,
+            "cid": configuration_id,
+            "config": json.dumps({"parameters": parameters}),
+        },
+    )
+    found = await session.scalars(select(Batch).where(Batch.id == made.scalar_one()))
+    return found.one()
+
+
+async def get(session: AsyncSession, project_id: UUID, batch_id: UUID) -> Batch | None:
+    """A batch of this project."""
+    found = await session.scalars(select(Batch).where(Batch.project_id == project_id, Batch.id == batch_id))
+    return found.one_or_none()
+
+
+async def page(
+    session: AsyncSession,
+    project_id: UUID,
+    filters: BatchFilters,
+    *,
+    size: int,
+    after: UUID | None,
+    count: bool,
+) -> Page[Batch]:
+    """One page of batches, newest first."""
+    rows = select(Batch).where(Batch.project_id == project_id)
+    if filters.created_at_on_or_after is not None:
+        rows = rows.where(Batch.created_at >= filters.created_at_on_or_after)
+    if filters.created_at_on_or_before is not None:
+        rows = rows.where(Batch.created_at <= filters.created_at_on_or_before)
+    if filters.source_directory_id is not None:
+        rows = rows.where(Batch.source_directory_id == filters.source_directory_id)
+    if filters.status is not None:
+        rows = rows.where(Batch.status == filters.status)
+    return await newest_first(session, rows, Batch.id, size=size, after=after, count=count)
+
+
+async def results(
+    session: AsyncSession, batch_id: UUID, *, after_seq: int, size: int
+) -> Sequence[BatchResult]:
+    """The files with a place after `after_seq`, in the order of the directory, at most `size`."""
+    rows = await session.execute(
+        text(
+            "SELECT j.seq, j.directory_file_id, d.external_file_id, j.name,"
+            "  CASE WHEN j.status = 'UNMAPPED' THEN NULL ELSE j.id END,"
+            "  CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = j.batch_id"
+            "    AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi) THEN 'RUNNING' ELSE j.status END,"
+            "  j.error_code, j.error_message, j.pages, j.seconds"
+            " FROM jobs j JOIN directory_files d ON d.id = j.directory_file_id"
+            " WHERE j.batch_id = :b AND j.seq > :after ORDER BY j.seq LIMIT :n"
+        ),
+        {"b": batch_id, "after": after_seq, "n": size},
+    )
+    return [BatchResult(*row) for row in rows]
+
+
+async def progress(session: AsyncSession, batch_id: UUID) -> Progress:
+    """The sums of the batch and of its chunks in one snapshot; nothing is counted over all files."""
+    row = await session.execute(
+        text(
+            "SELECT b.total, b.unmapped,"
+            " b.total - b.unmapped - b.ok - b.failed - b.cancelled - c.ended - c.held,"
+            " c.held, b.ok + c.ok, b.failed + c.failed, b.cancelled + c.cancelled,"
+            " extract(epoch FROM coalesce(b.finished_at, now()) - coalesce(b.started_at, b.created_at))"
+            " FROM batches b, LATERAL (SELECT"
+            "  coalesce(sum(ok + failed + cancelled), 0) AS ended, coalesce(sum(ok), 0) AS ok,"
+            "  coalesce(sum(failed), 0) AS failed, coalesce(sum(cancelled), 0) AS cancelled,"
+            "  coalesce(sum(size) FILTER (WHERE state = 'TAKEN'), 0) AS held"
+            "  FROM chunks WHERE batch_id = b.id) c WHERE b.id = :b"
+        ),
+        {"b": batch_id},
+    )
+    total, unmapped, pending, running, completed, failed, cancelled, seconds = row.one()
+    return Progress(
+        int(total),
+        int(unmapped),
+        max(int(pending), 0),
+        int(running),
+        int(completed),
+        int(failed),
+        int(cancelled),
+        float(seconds),
+    )

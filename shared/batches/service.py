@@ -1,0 +1,103 @@
+"""What a request may do with batches."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.batches import repository
+from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
+from shared.batches.model import Batch
+from shared.batches.repository import BatchFilters, BatchResult, Progress
+from shared.configurations import service as configuration_service
+from shared.db.repository import Page
+from shared.db.unit_of_work import UnitOfWork
+from shared.directories import service as directory_service
+from shared.errors import InvalidInput, NotFound
+from shared.lanes import service as lane_service
+from shared.queue.messages import Advance
+
+__all__ = [
+    "BatchFilters",
+    "BatchResult",
+    "Progress",
+    "get_batch",
+    "list_batches",
+    "open_batch",
+    "progress_of",
+    "results_of",
+    "results_page",
+]
+
+
+async def open_batch(
+    uow: UnitOfWork,
+    *,
+    project_id: UUID,
+    source_directory_id: UUID,
+    job_type: str,
+    configuration_id: str,
+) -> Batch:
+    """One insert: the batch with its configuration resolved and its file list frozen.
+
+    Refuses an unknown directory or configuration (`NotFound`), a configuration of another product, and a
+    directory with more files than the lane allows (`InvalidInput`). An empty directory is fine.
+    """
+    await directory_service.get_directory(uow, project_id, source_directory_id)
+    parameters = await configuration_service.resolve(uow, project_id, configuration_id, job_type)
+    lane = await lane_service.open_lane(uow, project_id, job_type)
+    if await repository.too_many_files(uow.session, source_directory_id, lane.max_files):
+        raise InvalidInput(
+            f"The directory holds more than {lane.max_files:,} files, the limit of a batch in this project."
+        )
+    batch = await repository.add(
+        uow.session,
+        project_id=project_id,
+        directory_id=source_directory_id,
+        job_type=job_type,
+        configuration_id=configuration_id,
+        parameters=parameters,
+    )
+    uow.ring(Advance(batch.id))
+    return batch
+
+
+async def get_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
+    """One batch of this project, or `NotFound`."""
+    batch = await repository.get(uow.session, project_id, batch_id)
+    if batch is None:
+        raise NotFound(f"No batch has the id bat-{batch_id}.")
+    return batch
+
+
+async def list_batches(
+    uow: UnitOfWork,
+    project_id: UUID,
+    *,
+    filters: BatchFilters,
+    size: int,
+    after: UUID | None = None,
+    count: bool = False,
+) -> Page[Batch]:
+    """A page of the project's batches, newest first."""
+    return await repository.page(uow.session, project_id, filters, size=size, after=after, count=count)
+
+
+async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
+    """The mapping of every source file; None until the batch is final, and after FAILED, which has no
+    trustworthy set. Read page by page, so no snapshot is held for long."""
+    status = BatchStatus(batch.status)
+    if not BATCH_MOVES.is_final(status) or status is BatchStatus.FAILED:
+        return None
+    found: list[BatchResult] = []
+    while page := await results_page(uow, batch, after_seq=len(found), size=5_000):
+        found.extend(page)
+    return found
+
+
+async def results_page(uow: UnitOfWork, batch: Batch, *, after_seq: int, size: int) -> Sequence[BatchResult]:
+    """Some files of the batch in the directory's order, whatever its state; seq starts at 1."""
+    return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size)
+
+
+async def progress_of(uow: UnitOfWork, batch: Batch) -> Progress:
+    """How far the batch is, from its sums: the cost does not grow with its size."""
+    return await repository.progress(uow.session, batch.id)

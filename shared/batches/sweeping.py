@@ -1,0 +1,13 @@
+"""What upkeep does for batches: ring those whose time has come."""
+
+from shared.batches import orchestration
+from shared.db.unit_of_work import UnitOfWork
+from shared.queue.messages import Advance
+
+
+async def ring_due(uow: UnitOfWork) -> int:
+    """Ring every batch that is due, its next look already moved; answers how many."""
+    due = await orchestration.take_due(uow.session, limit=200)
+    for batch_id in due:
+        uow.ring(Advance(batch_id))
+    return len(due)

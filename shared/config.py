@@ -1,0 +1,103 @@
+"""Settings from the environment: `BATCHMILL_*`, groups joined by `__`. Read only at the doors."""
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1 << 20
+
+
+class Database(BaseModel):
+    """PostgreSQL 18 or newer."""
+
+    url: SecretStr | None = None
+    pool_size: int = Field(default=10, ge=1)
+    statement_timeout_s: float = Field(default=30, gt=0)
+
+
+class Broker(BaseModel):
+    """Redis, Valkey or RabbitMQ, as a Celery broker URL. Holds bells only."""
+
+    url: SecretStr | None = None
+
+
+class Storage(BaseModel):
+    """Where originals and results lie: `file:///folder`, `s3://`, `gs://`, `az://`."""
+
+    url: str | None = None
+    roots: list[Path] = []
+
+
+class Api(BaseModel):
+    """The HTTP door."""
+
+    public_url: str | None = None
+    max_upload_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+
+
+class Worker(BaseModel):
+    """One worker process tree."""
+
+    concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    slice_s: float = Field(default=5, gt=0, description="how long one bell may keep taking chunks")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Secrets print as stars."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHMILL_", env_nested_delimiter="__", extra="ignore")
+
+    data_dir: Path = Path(".batchmill")
+    secret_key: SecretStr | None = None
+    log_json: bool = False
+    ready_file: Path | None = Field(default=None, description="touched by a worker that is ready")
+    database: Database = Database()
+    broker: Broker = Broker()
+    storage: Storage = Storage()
+    api: Api = Api()
+    worker: Worker = Field(default_factory=Worker)
+
+    def database_url(self) -> str:
+        """The given URL, or that of the live embedded stack of the data folder."""
+        return _given_or_kept(self.database.url, self.data_dir / "database-url", "BATCHMILL_DATABASE__URL")
+
+    def broker_url(self) -> str:
+        """The given URL, or that of the live embedded stack of the data folder."""
+        return _given_or_kept(self.broker.url, self.data_dir / "broker-url", "BATCHMILL_BROKER__URL")
+
+    def storage_url(self) -> str:
+        """The given URL, or the folder `storage` of the data folder."""
+        return self.storage.url or (self.data_dir.resolve() / "storage").as_uri()
+
+    def signing_key(self) -> bytes:
+        """The key that signs page tokens and URLs; made once and kept when unset."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value().encode()
+        path = self.data_dir / "secret-key"
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_text().strip().encode()
+        key = secrets.token_urlsafe(32)
+        with os.fdopen(fd, "w") as file:
+            file.write(key)
+        return key.encode()
+
+
+class MissingSetting(Exception):
+    """A URL is needed that is neither set nor kept by a live stack."""
+
+
+def _given_or_kept(given: SecretStr | None, kept: Path, name: str) -> str:
+    if given is not None:
+        return given.get_secret_value()
+    try:
+        return kept.read_text().strip()
+    except FileNotFoundError:
+        raise MissingSetting(
+            f"{name} is not set, and no stack lives in {kept.parent}. Start one with 'batchmill up'."
+        ) from None

@@ -1,0 +1,205 @@
+"""The parameters of each product: what we run is checked, what the contract names besides is kept.
+
+Source: contract.md 2.4 and 2.5. A key that the contract does not know is refused for `parse_v2`, so a
+misspelled option is an error and not a silent nothing.
+"""
+
+import itertools
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LATEST: Final = "latest"
+LATEST_VERSIONS: Final = {
+    "fast": "2026-06-15",
+    "cost_effective": "2026-09-28",
+    "agentic": "2026-10-16",
+    "agentic_plus": "2026-09-28",
+}
+EXTRACT_VERSION: Final = "2026-06-15"
+
+
+class Product(StrEnum):
+    """What a configuration is for. We run the first two; the others are kept for their owners."""
+
+    PARSE = "parse_v2"
+    EXTRACT = "extract_v2"
+    CLASSIFY = "classify_v2"
+    SPLIT = "split_v1"
+    SPREADSHEET = "spreadsheet_v1"
+    UNKNOWN = "unknown"
+
+
+Tier = Literal["fast", "cost_effective", "agentic", "agentic_plus"]
+
+
+def check_pages(text: str) -> str:
+    """`1,3,5-8`: pages from 1, ranges rising, none named twice."""
+    spans: list[tuple[int, int]] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,7})\s*(?:-\s*(\d{1,7})\s*)?", part, re.ASCII)
+        if found is None:
+            raise ValueError("target_pages is a comma list of pages and ranges, such as 1,3,5-8")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first < 1 or last < first:
+            raise ValueError("target_pages counts from 1 and ranges rise")
+        spans.append((first, last))
+    spans.sort()
+    if any(left[1] >= right[0] for left, right in itertools.pairwise(spans)):
+        raise ValueError("target_pages names a page twice")
+    return text
+
+
+def check_version(text: str) -> str:
+    """`latest` or a date."""
+    if text != LATEST and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        raise ValueError("version is 'latest' or a date such as 2026-06-15")
+    return text
+
+
+Pages = Annotated[str, AfterValidator(check_pages)]
+Version = Annotated[str, AfterValidator(check_version)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PageRanges(_Strict):
+    """Which pages; `target_pages` wins over `max_pages`."""
+
+    max_pages: int | None = Field(default=None, ge=1)
+    target_pages: Pages | None = None
+
+
+class Timeouts(_Strict):
+    """In seconds; the worker's own caps stay above them."""
+
+    base_in_seconds: int | None = Field(default=None, gt=0, le=7_200)
+    extra_time_per_page_in_seconds: int | None = Field(default=None, gt=0, le=300)
+
+
+class FailureConditions(_Strict):
+    """When a job with bad pages fails as a whole."""
+
+    allowed_page_failure_ratio: float | None = Field(default=None, ge=0, le=1)
+    fail_on_image_extraction_error: bool | None = None
+    fail_on_image_ocr_error: bool | None = None
+    fail_on_markdown_reconstruction_error: bool | None = None
+    fail_on_buggy_font: bool | None = None
+
+
+class ProcessingControl(_Strict):
+    """Time and failure thresholds."""
+
+    timeouts: Timeouts | None = None
+    job_failure_conditions: FailureConditions | None = None
+
+
+class OcrParameters(_Strict):
+    """Languages of the text in images, as the contract's codes."""
+
+    languages: list[Annotated[str, Field(min_length=2, max_length=20)]] | None = None
+
+
+class ProcessingOptions(_Strict):
+    """Only `ocr_parameters` changes what our engines do; the rest is kept."""
+
+    ocr_parameters: OcrParameters | None = None
+    ignore: dict[str, Any] | None = None
+    aggressive_table_extraction: bool | None = None
+    confidence_score_effort: Literal["high"] | None = None
+    disable_heuristics: bool | None = None
+    specialized_chart_parsing: Literal["agentic_plus", "agentic", "efficient"] | None = None
+    cost_optimizer: dict[str, Any] | None = None
+    auto_mode_configuration: list[dict[str, Any]] | None = None
+    forms: Literal["default", "enrich"] | None = None
+
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class CropBox(_Strict):
+    """Ratios of the page, from its edges."""
+
+    bottom: Ratio | None = None
+    left: Ratio | None = None
+    right: Ratio | None = None
+    top: Ratio | None = None
+
+
+class ParseChoices(_Strict):
+    """The options that a saved configuration and a parse request share."""
+
+    processing_options: ProcessingOptions | None = None
+    page_ranges: PageRanges | None = None
+    processing_control: ProcessingControl | None = None
+    crop_box: CropBox | None = None
+    disable_cache: bool | None = None
+    client_name: str | None = Field(default=None, max_length=255)
+    fast_options: dict[str, Any] | None = None
+    agentic_options: dict[str, Any] | None = None
+    input_options: dict[str, Any] | None = None
+    output_options: dict[str, Any] | None = None
+    webhook_configurations: list[dict[str, Any]] | None = None
+    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+
+
+class ParseParameters(ParseChoices):
+    """`parse_v2` as saved."""
+
+    product_type: Literal[Product.PARSE] = Product.PARSE
+    tier: Tier
+    version: Version
+
+
+class ExtractParameters(BaseModel):
+    """`extract_v2` as saved. Keys that we do not know are kept: later engines may."""
+
+    model_config = ConfigDict(extra="allow")
+
+    product_type: Literal[Product.EXTRACT] = Product.EXTRACT
+    data_schema: dict[str, Any] = Field(min_length=1)
+    tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = "cost_effective"
+    version: str = LATEST
+    extraction_target: Literal["per_doc", "per_page", "per_table_row"] = "per_doc"
+    target_pages: Pages | None = None
+    max_pages: int | None = Field(default=None, ge=1)
+    system_prompt: str | None = None
+    cite_sources: bool = False
+    confidence_scores: bool = False
+    disable_cache: bool = False
+    parse_tier: str | None = None
+    parse_config_id: str | None = None
+    webhook_configurations: list[dict[str, Any]] | None = None
+    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+
+
+def check(product: Product, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as they are saved: checked, without keys that were left out or null.
+
+    Raises pydantic's `ValidationError` for the two products that we run; the others are free-form.
+    """
+    if product is Product.PARSE:
+        return ParseParameters.model_validate(parameters).model_dump(mode="json", exclude_none=True)
+    if product is Product.EXTRACT:
+        return ExtractParameters.model_validate(parameters).model_dump(mode="json", exclude_none=True)
+    return {**parameters, "product_type": product.value}
+
+
+def settle_version(product: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The same with `latest` made a date, so that a snapshot means the same tomorrow."""
+    if parameters.get("version", LATEST) != LATEST:
+        return parameters
+    if product == Product.PARSE:
+        return {**parameters, "version": LATEST_VERSIONS[parameters["tier"]]}
+    if product == Product.EXTRACT:
+        return {**parameters, "version": EXTRACT_VERSION}
+    return parameters
+
+
+def wants_webhooks(parameters: dict[str, Any]) -> bool:
+    """Does anything in here ask for a webhook?"""
+    return bool(parameters.get("webhook_configurations") or parameters.get("webhook_configuration_ids"))

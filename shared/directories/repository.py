@@ -1,0 +1,203 @@
+"""The statements on directories and on the files in them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.db.repository import Page, count_of, newest_first
+from shared.directories.model import Directory, DirectoryFile
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryFilters:
+    """What a list of directories is narrowed by; None leaves a filter out."""
+
+    name: str | None = None
+    types: Sequence[str] | None = None
+    include_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilters:
+    """What a list of a directory's files is narrowed by; times are inclusive."""
+
+    display_name: str | None = None
+    display_name_contains: str | None = None
+    unique_id: str | None = None
+    file_id: UUID | None = None
+    include_deleted: bool = False
+    updated_at_on_or_after: datetime | None = None
+    updated_at_on_or_before: datetime | None = None
+
+
+async def add(session: AsyncSession, directory: Directory, *, lives_s: float | None) -> Directory:
+    """Insert a directory; `lives_s` from now by the database's clock, None for ever or as it says."""
+    session.add(directory)
+    await session.flush()
+    if lives_s is not None:
+        rows = (
+            update(Directory)
+            .where(Directory.id == directory.id)
+            .values(expires_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, lives_s))
+            .execution_options(synchronize_session=False)
+        )
+        await session.execute(rows)
+    await session.refresh(directory)
+    return directory
+
+
+async def get(session: AsyncSession, project_id: UUID, directory_id: UUID) -> Directory | None:
+    """A live directory of this project."""
+    rows = select(Directory).where(
+        Directory.project_id == project_id, Directory.id == directory_id, *_live_directory()
+    )
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def page(
+    session: AsyncSession,
+    project_id: UUID,
+    filters: DirectoryFilters,
+    *,
+    size: int,
+    after: UUID | None,
+    count: bool,
+) -> Page[Directory]:
+    """One page of directories, newest first."""
+    rows = select(Directory).where(Directory.project_id == project_id)
+    if not filters.include_deleted:
+        rows = rows.where(*_live_directory())
+    if filters.name is not None:
+        rows = rows.where(Directory.name == filters.name)
+    if filters.types is not None:
+        rows = rows.where(Directory.type.in_(filters.types))
+    return await newest_first(session, rows, Directory.id, size=size, after=after, count=count)
+
+
+async def change(session: AsyncSession, directory: Directory, values: Mapping[str, Any]) -> Directory:
+    """Write some columns of a directory, and when."""
+    rows = (
+        update(Directory)
+        .where(Directory.id == directory.id)
+        .values(**values, updated_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(rows)
+    await session.refresh(directory)
+    return directory
+
+
+async def hide(session: AsyncSession, directory: Directory) -> None:
+    """Soft delete; the files keep their rows, a batch may be reading them."""
+    statement = text("UPDATE directories SET deleted_at = now(), updated_at = now() WHERE id = :id")
+    await session.execute(statement, {"id": directory.id})
+
+
+async def place(session: AsyncSession, values: Mapping[str, Any]) -> DirectoryFile | None:
+    """Insert a directory's file; None when a live one has its `unique_id` already."""
+    statement = (
+        insert(DirectoryFile)
+        .values({getattr(DirectoryFile, name): value for name, value in values.items()})
+        .on_conflict_do_nothing(
+            index_elements=["directory_id", "unique_id"], index_where=text("deleted_at IS NULL")
+        )
+        .returning(DirectoryFile)
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def holder_of(session: AsyncSession, directory_id: UUID, unique_id: str) -> DirectoryFile | None:
+    """The live file that has this `unique_id`."""
+    rows = select(DirectoryFile).where(
+        DirectoryFile.directory_id == directory_id,
+        DirectoryFile.unique_id == unique_id,
+        DirectoryFile.deleted_at.is_(None),
+    )
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def get_entry(
+    session: AsyncSession, project_id: UUID, directory_id: UUID, entry_id: UUID
+) -> DirectoryFile | None:
+    """A live file of this directory and project."""
+    rows = select(DirectoryFile).where(
+        DirectoryFile.project_id == project_id,
+        DirectoryFile.directory_id == directory_id,
+        DirectoryFile.id == entry_id,
+        DirectoryFile.deleted_at.is_(None),
+    )
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def page_entries(
+    session: AsyncSession,
+    directory_id: UUID,
+    filters: EntryFilters,
+    *,
+    size: int,
+    after: UUID | None,
+    count: bool,
+) -> Page[DirectoryFile]:
+    """One page of a directory's files, the last placed first: that order has an index, ids have none."""
+    rows = _filtered(directory_id, filters)
+    total = await count_of(session, rows) if count else None
+    if after is not None:
+        last = select(DirectoryFile.pos).where(DirectoryFile.id == after).scalar_subquery()
+        rows = rows.where(DirectoryFile.pos < last)
+    found = list((await session.scalars(rows.order_by(DirectoryFile.pos.desc()).limit(size + 1))).all())
+    items = found[:size]
+    return Page(items, items[-1].id if len(found) > size else None, total)
+
+
+async def change_entry(
+    session: AsyncSession, entry: DirectoryFile, values: Mapping[str, Any]
+) -> DirectoryFile:
+    """Write some columns of a directory's file, and when."""
+    for name, value in values.items():
+        setattr(entry, name, value)
+    await session.flush()
+    await session.execute(
+        text("UPDATE directory_files SET updated_at = now() WHERE id = :id"), {"id": entry.id}
+    )
+    await session.refresh(entry)
+    return entry
+
+
+async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> None:
+    """Soft delete; its `unique_id` is free again."""
+    statement = text("UPDATE directory_files SET deleted_at = now(), updated_at = now() WHERE id = :id")
+    await session.execute(statement, {"id": entry.id})
+
+
+def _live_directory() -> tuple[ColumnElement[bool], ...]:
+    return (
+        Directory.deleted_at.is_(None),
+        or_(Directory.expires_at.is_(None), Directory.expires_at > func.now()),
+    )
+
+
+def _filtered(directory_id: UUID, filters: EntryFilters) -> Select[DirectoryFile]:
+    rows = select(DirectoryFile).where(DirectoryFile.directory_id == directory_id)
+    if not filters.include_deleted:
+        rows = rows.where(DirectoryFile.deleted_at.is_(None))
+    if filters.display_name is not None:
+        rows = rows.where(DirectoryFile.display_name == filters.display_name)
+    if filters.display_name_contains is not None:
+        rows = rows.where(
+            DirectoryFile.display_name.icontains(filters.display_name_contains, autoescape=True)
+        )
+    if filters.unique_id is not None:
+        rows = rows.where(DirectoryFile.unique_id == filters.unique_id)
+    if filters.file_id is not None:
+        rows = rows.where(DirectoryFile.file_id == filters.file_id)
+    if filters.updated_at_on_or_after is not None:
+        rows = rows.where(DirectoryFile.updated_at >= filters.updated_at_on_or_after)
+    if filters.updated_at_on_or_before is not None:
+        rows = rows.where(DirectoryFile.updated_at <= filters.updated_at_on_or_before)
+    return rows

@@ -1,0 +1,227 @@
+"""What may be done with directories and the files in them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from shared.db.repository import Page
+from shared.db.unit_of_work import UnitOfWork
+from shared.directories import repository
+from shared.directories.model import Directory, DirectoryFile
+from shared.directories.repository import DirectoryFilters, EntryFilters
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.files import service as file_service
+from shared.files.model import File
+from shared.ids import Kind, show
+
+__all__ = [
+    "DirectoryFilters",
+    "EntryFilters",
+    "add_entry",
+    "change_directory",
+    "change_entry",
+    "delete_directory",
+    "delete_entry",
+    "get_directory",
+    "get_entry",
+    "list_directories",
+    "list_entries",
+    "open_directory",
+]
+
+EPHEMERAL_LIFE_S: Final = 7 * 24 * 3600.0
+MAX_UNIQUE_ID: Final = 2_500  # in bytes; the unique index cannot hold an entry of more than 2,704
+MAX_METADATA_BYTES: Final = 65_536
+
+
+async def open_directory(
+    uow: UnitOfWork,
+    *,
+    project_id: UUID,
+    name: str,
+    kind: str = "user",
+    description: str | None = None,
+    expires_at: datetime | None = None,
+    connector_subscription_id: str | None = None,
+    system_metadata: dict[str, Any] | None = None,
+) -> Directory:
+    """A new directory; names need not be unique (contract 2.1).
+
+    An ephemeral one lives seven days, or until `expires_at` when that is given; a `user` one lives until
+    it is deleted, or until `expires_at`. A time that has passed is kept as it is: the directory is over.
+    """
+    made = Directory(
+        project_id=project_id,
+        name=name,
+        type=kind,
+        description=description,
+        expires_at=expires_at,
+        connector_subscription_id=connector_subscription_id,
+        system_metadata=system_metadata,
+    )
+    lives = EPHEMERAL_LIFE_S if kind == "ephemeral" and expires_at is None else None
+    return await repository.add(uow.session, made, lives_s=lives)
+
+
+async def get_directory(uow: UnitOfWork, project_id: UUID, directory_id: UUID) -> Directory:
+    """A live directory of this project; deleted, expired and foreign ones are `NotFound`."""
+    found = await repository.get(uow.session, project_id, directory_id)
+    if found is None:
+        raise NotFound(f"No directory has the id {show(Kind.DIRECTORY, directory_id)}.")
+    return found
+
+
+async def list_directories(
+    uow: UnitOfWork,
+    project_id: UUID,
+    *,
+    filters: DirectoryFilters,
+    size: int,
+    after: UUID | None = None,
+    count: bool = False,
+) -> Page[Directory]:
+    """A page of directories, newest first."""
+    return await repository.page(uow.session, project_id, filters, size=size, after=after, count=count)
+
+
+async def change_directory(
+    uow: UnitOfWork, project_id: UUID, directory_id: UUID, changes: Mapping[str, Any]
+) -> Directory:
+    """Change `name` or `description`; what is not in `changes` stays."""
+    found = await get_directory(uow, project_id, directory_id)
+    return await repository.change(uow.session, found, changes) if changes else found
+
+
+async def delete_directory(uow: UnitOfWork, project_id: UUID, directory_id: UUID) -> None:
+    """Hide the directory. A batch that reads it goes on: rows and bytes stay (protocol rule 7)."""
+    await repository.hide(uow.session, await get_directory(uow, project_id, directory_id))
+
+
+async def add_entry(
+    uow: UnitOfWork,
+    directory: Directory,
+    file: File,
+    *,
+    display_name: str | None = None,
+    unique_id: str | None = None,
+    external_file_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> DirectoryFile:
+    """Place a file in a directory; answers the row of it.
+
+    `unique_id` is the external id or the file's name unless given. When a live file of the directory has
+    it and the same bytes, that row is the answer, so sending an upload twice is sending it once; with
+    other bytes it is a `Conflict`.
+    """
+    wanted = _unique_id(unique_id or external_file_id or file.external_file_id or _short(file.name))
+    values = {
+        "project_id": directory.project_id,
+        "directory_id": directory.id,
+        "file_id": file.id,
+        "display_name": file_service.clean_name(display_name or file.name),
+        "unique_id": wanted,
+        "external_file_id": external_file_id or file.external_file_id,
+        "file_metadata": _checked(metadata),
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+    }
+    # A holder may be deleted between the two statements; then its place is free and the insert wins.
+    for _ in range(3):
+        if made := await repository.place(uow.session, values):
+            return made
+        holder = await repository.holder_of(uow.session, directory.id, wanted)
+        if holder is not None and holder.sha256 == file.sha256:
+            return holder
+        if holder is not None:
+            break
+    raise Conflict(
+        f"The directory already has other bytes under the unique_id {wanted!r}. "
+        "Delete that file first, or give this one a unique_id of its own."
+    )
+
+
+async def get_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID) -> DirectoryFile:
+    """A live file of a live directory of this project, or `NotFound`."""
+    await get_directory(uow, project_id, directory_id)
+    found = await repository.get_entry(uow.session, project_id, directory_id, entry_id)
+    if found is None:
+        raise NotFound(f"No file of this directory has the id {show(Kind.DIRECTORY_FILE, entry_id)}.")
+    return found
+
+
+async def list_entries(
+    uow: UnitOfWork,
+    project_id: UUID,
+    directory_id: UUID,
+    *,
+    filters: EntryFilters,
+    size: int,
+    after: UUID | None = None,
+    count: bool = False,
+) -> Page[DirectoryFile]:
+    """A page of the files of a live directory, the last placed first."""
+    await get_directory(uow, project_id, directory_id)
+    return await repository.page_entries(
+        uow.session, directory_id, filters, size=size, after=after, count=count
+    )
+
+
+async def change_entry(
+    uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID, changes: Mapping[str, Any]
+) -> DirectoryFile:
+    """Change `display_name`, `unique_id` or `metadata`; what is not in `changes` stays.
+
+    A `unique_id` that another live file of the directory has is a `Conflict`.
+    """
+    entry = await get_entry(uow, project_id, directory_id, entry_id)
+    values: dict[str, Any] = {}
+    if changes.get("display_name") is not None:
+        values["display_name"] = file_service.clean_name(changes["display_name"])
+    if "metadata" in changes:
+        values["file_metadata"] = _checked(changes["metadata"])
+    if changes.get("unique_id") is not None:
+        values["unique_id"] = _unique_id(changes["unique_id"])
+        holder = await repository.holder_of(uow.session, directory_id, values["unique_id"])
+        if holder is not None and holder.id != entry.id:
+            raise Conflict(f"The directory already has a file with the unique_id {values['unique_id']!r}.")
+    return await repository.change_entry(uow.session, entry, values) if values else entry
+
+
+async def delete_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID) -> None:
+    """Take the file out of the directory; a batch that has a job for it goes on."""
+    entry = await get_entry(uow, project_id, directory_id, entry_id)
+    await repository.hide_entry(uow.session, entry)
+
+
+def _unique_id(text: str) -> str:
+    kept = text.replace("\x00", "")
+    if not 1 <= len(kept.encode("utf-8", "replace")) <= MAX_UNIQUE_ID:
+        raise InvalidInput(f"unique_id must have 1 to {MAX_UNIQUE_ID:,} bytes. Give one with the file.")
+    return kept
+
+
+def _short(name: str) -> str:
+    """A name as a default unique_id: one that is too long ends in its digest instead."""
+    raw = name.encode("utf-8", "replace")
+    if len(raw) <= MAX_UNIQUE_ID:
+        return name
+    return raw[: MAX_UNIQUE_ID - 70].decode("utf-8", "ignore") + "~" + hashlib.sha256(raw).hexdigest()
+
+
+def _checked(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Values may be text, numbers, booleans, null, or lists of text (contract 2.2)."""
+    if metadata is None:
+        return None
+    for key, value in metadata.items():
+        plain = value is None or isinstance(value, str | int | float | bool)
+        texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if not (plain or texts):
+            raise InvalidInput(
+                f"metadata[{key[:80]!r}] must be text, a number, a boolean, null or a list of text."
+            )
+    if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise InvalidInput(f"metadata may have {MAX_METADATA_BYTES:,} bytes as JSON.")
+    return metadata

@@ -1,0 +1,37 @@
+"""A stored file: its bytes lie in blob storage under `storage_key`, this row says whose they are."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base, born, new_id
+
+PURPOSES: Final = ("user_data", "parse", "extract", "split", "classify", "sheet", "agent_app")
+
+
+class File(Base):
+    """Bytes are immutable; deleting hides the row (a batch may still need the bytes)."""
+
+    __tablename__ = "files"
+    __table_args__ = (
+        CheckConstraint("char_length(name) BETWEEN 1 AND 3000", name="name_length"),
+        CheckConstraint("size_bytes >= 0", name="size"),
+        Index("ix_files_project", "project_id", "id"),
+    )
+
+    id: Mapped[UUID] = new_id()
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    external_file_id: Mapped[str | None]
+    purpose: Mapped[str | None]
+    file_type: Mapped[str | None]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[bytes]
+    storage_key: Mapped[str]
+    created_at: Mapped[datetime] = born()
+    last_modified_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]

@@ -1,0 +1,113 @@
+"""Jobs, one row a file, written twice in life; and chunks, the small ledger of what may run now."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Identity, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base, born, new_id
+
+
+class Job(Base):
+    """A file of a batch, or a job asked for alone. No index names `status`: that keeps its updates HOT."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("status IN ('PENDING','COMPLETED','FAILED','CANCELLED','UNMAPPED')", name="status"),
+        CheckConstraint("num_nonnulls(batch_id, seq) IN (0, 2)", name="place"),
+        CheckConstraint("(status = 'PENDING') = (finished_at IS NULL)", name="finished"),
+        CheckConstraint("status <> 'COMPLETED' OR result_key IS NOT NULL", name="result"),
+        CheckConstraint("status <> 'FAILED' OR error_code IS NOT NULL", name="why"),
+        Index("uq_jobs_batch_seq", "batch_id", "seq", unique=True),
+        Index("ix_jobs_project", "project_id", "job_type", "id"),
+        {
+            "postgresql_with": {
+                "fillfactor": 50,
+                "autovacuum_vacuum_scale_factor": 0.02,
+                "autovacuum_analyze_scale_factor": 0.02,
+            }
+        },
+    )
+
+    id: Mapped[UUID] = new_id()
+    project_id: Mapped[UUID]
+    job_type: Mapped[str]
+    batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id"))
+    seq: Mapped[int | None]
+    directory_file_id: Mapped[UUID | None]
+    file_id: Mapped[UUID]
+    name: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[bytes]
+    status: Mapped[str] = mapped_column(server_default="PENDING")
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    retryable: Mapped[bool | None]
+    result_key: Mapped[str | None]
+    token: Mapped[UUID | None]
+    remote_id: Mapped[str | None]
+    config: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    pages: Mapped[int | None]
+    seconds: Mapped[float | None] = mapped_column(Double)
+    engine: Mapped[str | None]
+    created_at: Mapped[datetime] = born()
+    finished_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+
+class Chunk(Base):
+    """A range of one batch's files, or one job alone, that may run now.
+
+    One row is outbox entry, lease (`due_at`), fence (`token`), unit of the window and exact delta of the
+    batch's sums. `token` is random for each take and never used again; `losses` is a count and no fence.
+    """
+
+    __tablename__ = "chunks"
+    __table_args__ = (
+        CheckConstraint("state IN ('READY','TAKEN','DONE')", name="state"),
+        CheckConstraint("(state = 'TAKEN') = (token IS NOT NULL)", name="fence"),
+        CheckConstraint(
+            "(job_id IS NULL) = (batch_id IS NOT NULL AND lo IS NOT NULL AND hi IS NOT NULL AND lo <= hi)",
+            name="range",
+        ),
+        Index(
+            "uq_chunks_live_range", "batch_id", "lo", unique=True, postgresql_where=text("state <> 'DONE'")
+        ),
+        Index("uq_chunks_job", "job_id", unique=True, postgresql_where=text("job_id IS NOT NULL")),
+        Index("ix_chunks_ready", "queue", "rank", "id", postgresql_where=text("state = 'READY'")),
+        Index("ix_chunks_taken", "due_at", postgresql_where=text("state = 'TAKEN'")),
+        Index("ix_chunks_batch", "batch_id"),
+        Index("ix_chunks_lane", "project_id", "job_type"),
+        {
+            "postgresql_with": {
+                "fillfactor": 50,
+                "autovacuum_vacuum_scale_factor": 0,
+                "autovacuum_vacuum_threshold": 500,
+            }
+        },
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    project_id: Mapped[UUID]
+    job_type: Mapped[str]
+    queue: Mapped[str]
+    batch_id: Mapped[UUID | None]
+    lo: Mapped[int | None]
+    hi: Mapped[int | None]
+    job_id: Mapped[UUID | None]
+    size: Mapped[int]
+    rank: Mapped[float] = mapped_column(Double)
+    state: Mapped[str] = mapped_column(server_default="READY")
+    due_at: Mapped[datetime] = born()
+    token: Mapped[UUID | None]
+    worker_id: Mapped[UUID | None]
+    losses: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    stop: Mapped[bool] = mapped_column(server_default="false")
+    reason: Mapped[str | None]
+    ok: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(server_default="0")
+    cancelled: Mapped[int] = mapped_column(server_default="0")
+    seconds: Mapped[float] = mapped_column(Double, server_default="0")

@@ -1,0 +1,181 @@
+"""The one result object of a run: zstd-compressed JSON that holds every `expand` of a parse job.
+
+The worker's sandbox writes it, the API reads it. What it holds came out of an untrusted document by way of a
+process that may have been taken over, so `decode` believes nothing: size, shape and types are checked.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import zstandard
+
+FORMAT: Final = 1
+SUFFIX: Final = ".json.zst"
+MAX_BYTES: Final = 512 * 1024 * 1024
+"""Most bytes of JSON, before compression. `encode` writes no more and `decode` reads no more."""
+_LEVEL: Final = 3
+_BETWEEN_PAGES: Final = "\n\n"
+_KEYS: Final = frozenset(("page_number", "text", "markdown", "width", "height", "ocr", "label", "error"))
+
+
+class ResultUnreadable(ValueError):
+    """The bytes are not a result object of a format that this version knows."""
+
+
+class ResultTooLarge(ValueError):
+    """The result is over its limit, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page. Sizes are in points (1/72 inch), None where the source has no pages. `markdown` is None
+    when none was made (tier `fast`). `ocr` says that OCR was run, even if it read nothing. `label` is the
+    page number as printed. A page that could not be read has `error` and an empty text."""
+
+    page_number: int
+    text: str
+    markdown: str | None = None
+    width: float | None = None
+    height: float | None = None
+    ocr: bool = False
+    label: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultDocument:
+    """What one run of one document gave. `document` and `job_metadata` are JSON objects."""
+
+    engine: str
+    pages: tuple[Page, ...]
+    document: Mapping[str, Any] = field(default_factory=dict)
+    job_metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def encode(doc: ResultDocument, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The object as stored. Raises `ResultTooLarge` when its JSON is over `max_bytes`."""
+    packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+    packed: list[bytes] = []
+    total = 0
+    for piece in _json_pieces(doc):
+        total += len(piece)
+        if total > max_bytes:
+            raise ResultTooLarge(f"the result is over {max_bytes} bytes")
+        packed.append(packer.compress(piece))
+    packed.append(packer.flush())
+    return b"".join(packed)
+
+
+def _json_pieces(doc: ResultDocument) -> Iterator[bytes]:
+    # A page at a time: the whole JSON of a large document beside its text would double the memory of the run.
+    yield _dump({"format": FORMAT, "engine": doc.engine})[:-1] + b',"pages":['
+    for number, page in enumerate(doc.pages):
+        yield (b"," if number else b"") + _dump(asdict(page))
+    rest = {"metadata": {"document": dict(doc.document)}, "job_metadata": dict(doc.job_metadata)}
+    yield b"]," + _dump(rest)[1:]
+
+
+def _dump(value: Any) -> bytes:
+    # "replace": a lone surrogate out of a damaged document has no UTF-8 form.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def decode(blob: bytes, *, max_bytes: int = MAX_BYTES) -> ResultDocument:
+    """Read what `encode` wrote. Raises `ResultUnreadable` for anything else, and for more than `max_bytes`
+    of JSON however small its compressed form is."""
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(blob) as reader:
+            plain = reader.read(max_bytes + 1)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise ResultUnreadable("the result object is damaged") from error
+    if len(plain) > max_bytes:
+        raise ResultUnreadable(f"the result object is over {max_bytes} bytes")
+    try:
+        tree = json.loads(plain)
+    except (ValueError, RecursionError) as error:
+        raise ResultUnreadable("the result object is not JSON") from error
+    return _read_document(tree)
+
+
+def _read_document(tree: Any) -> ResultDocument:
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise ResultUnreadable("the result object is of an unknown format")
+    pages, metadata, job_metadata = tree.get("pages"), tree.get("metadata"), tree.get("job_metadata")
+    if not (isinstance(pages, list) and isinstance(metadata, dict) and isinstance(job_metadata, dict)):
+        raise ResultUnreadable("the result object lacks a part")
+    engine, document = tree.get("engine"), metadata.get("document")
+    if not (isinstance(engine, str) and isinstance(document, dict)):
+        raise ResultUnreadable("the result object lacks a part")
+    return ResultDocument(engine, tuple(_read_page(page) for page in pages), document, job_metadata)
+
+
+def _read_page(raw: Any) -> Page:
+    if not isinstance(raw, dict):
+        raise ResultUnreadable("a page of the result object is not an object")
+    known = {key: raw[key] for key in raw.keys() & _KEYS}
+    number = known.get("page_number")
+    good = (
+        isinstance(number, int)
+        and not isinstance(number, bool)
+        and isinstance(known.get("text"), str)
+        and isinstance(known.get("ocr", False), bool)
+        and all(isinstance(known.get(key), str | None) for key in ("markdown", "label", "error"))
+        and all(_is_size(known.get(key)) for key in ("width", "height"))
+    )
+    if not good:
+        raise ResultUnreadable("a page of the result object has a value of the wrong type")
+    return Page(**known)
+
+
+def _is_size(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def text_full(doc: ResultDocument) -> str:
+    """The text of all pages, an empty line between two (expand `text_full`)."""
+    return _BETWEEN_PAGES.join(page.text for page in doc.pages)
+
+
+def markdown_full(doc: ResultDocument) -> str | None:
+    """The markdown of all pages that have one (expand `markdown_full`); None when the tier makes none."""
+    made = [page.markdown for page in doc.pages if page.markdown is not None]
+    return _BETWEEN_PAGES.join(made) if made else None
+
+
+def text_pages(doc: ResultDocument) -> list[dict[str, Any]]:
+    """`text.pages` of contract 2.5."""
+    return [{"page_number": page.page_number, "text": page.text} for page in doc.pages]
+
+
+def markdown_pages(doc: ResultDocument) -> list[dict[str, Any]] | None:
+    """`markdown.pages` of contract 2.5, a page that could not be read in its failed form; None when the
+    tier makes no markdown."""
+    if all(page.markdown is None and page.error is None for page in doc.pages):
+        return None
+    return [_markdown_page(page) for page in doc.pages]
+
+
+def _markdown_page(page: Page) -> dict[str, Any]:
+    if page.markdown is None:
+        error = page.error or "no markdown was made of this page"
+        return {"page_number": page.page_number, "success": False, "error": error}
+    return {"page_number": page.page_number, "markdown": page.markdown, "success": True}
+
+
+def metadata_pages(doc: ResultDocument) -> list[dict[str, Any]]:
+    """`metadata.pages` of contract 2.5. Beside its fields: page sizes in points, and whether OCR was run."""
+    return [
+        {
+            "page_number": page.page_number,
+            "printed_page_number": page.label,
+            "page_width": page.width,
+            "page_height": page.height,
+            "ocr": page.ocr,
+        }
+        for page in doc.pages
+    ]

@@ -1,0 +1,135 @@
+"""What a worker may do: take a chunk, keep it alive, hand in what it did, give the rest back.
+
+Every function is one short transaction that it commits itself. Losing the fence is an answer, not an
+error: the loser stops and deletes nothing, because after 'committed, answer lost' the loser is the winner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from shared.db.unit_of_work import UnitOfWork
+from shared.jobs import ledger, repository
+from shared.jobs.ledger import FileToRun, JobEnd, TakenChunk
+from shared.lanes import service as lane_service
+from shared.queue.messages import Work
+from shared.workers import service as worker_service
+
+__all__ = [
+    "Assignment",
+    "FileToRun",
+    "Hand",
+    "JobEnd",
+    "TakenChunk",
+    "beat",
+    "close",
+    "flush",
+    "is_last_of_batch",
+    "release",
+    "ring_when_low",
+    "take",
+]
+
+
+class Hand(Enum):
+    """What the database said to a holder."""
+
+    GO_ON = "go on"
+    STOP = "stop"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A taken chunk, the files of it that have no end yet, and the parameters to run them with."""
+
+    chunk: TakenChunk
+    files: list[FileToRun]
+    parameters: dict[str, Any]
+
+
+async def take(uow: UnitOfWork, queue: str, worker_id: UUID) -> Assignment | None:
+    """Claim the best chunk that is due, or None."""
+    chunk = await ledger.take(uow.session, queue, worker_id)
+    if chunk is None:
+        return None
+    files = await ledger.open_files(uow.session, chunk)
+    if chunk.batch_id is not None:
+        parameters = await repository.config_of_batch(uow.session, chunk.batch_id)
+    else:
+        assert chunk.job_id is not None
+        parameters = await repository.config_of_job(uow.session, chunk.job_id)
+    await uow.commit()
+    return Assignment(chunk, files, parameters)
+
+
+async def beat(uow: UnitOfWork, chunk: TakenChunk) -> Hand:
+    """Renew the lease and hear whether to stop."""
+    stop = await ledger.beat(uow.session, chunk)
+    await uow.commit()
+    return _hand(stop)
+
+
+async def flush(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> Hand:
+    """Write the ends of some files, if the chunk is still ours."""
+    hand = _hand(await ledger.hold(uow.session, chunk))
+    if hand is not Hand.FENCED and ends:
+        await ledger.write_ends(uow.session, chunk, ends)
+        await uow.commit()
+    return hand
+
+
+async def close(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, seconds: float) -> Hand:
+    """Hand in the last ends and close the chunk. When a stop was asked, the rest is CANCELLED first;
+    else, when a job of it is still open, the chunk goes back to READY at once."""
+    hand = _hand(await ledger.hold(uow.session, chunk))
+    if hand is Hand.FENCED:
+        return hand
+    if ends:
+        await ledger.write_ends(uow.session, chunk, ends)
+    if hand is Hand.STOP:
+        await ledger.cancel_open(uow.session, chunk)
+    if not await ledger.close(uow.session, chunk, seconds=seconds):
+        await ledger.release(uow.session, chunk, after=0, reason=None)
+        uow.ring(Work(chunk.queue))
+    await uow.commit()
+    return hand
+
+
+async def release(
+    uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, after: float, reason: str | None
+) -> Hand:
+    """Hand in what is done and give the rest back, due in `after` seconds, without counting a loss."""
+    hand = _hand(await ledger.hold(uow.session, chunk))
+    if hand is Hand.FENCED:
+        return hand
+    if ends:
+        await ledger.write_ends(uow.session, chunk, ends)
+    if not await ledger.close(uow.session, chunk, seconds=0):
+        await ledger.release(uow.session, chunk, after=after, reason=reason)
+        if after <= 0:
+            uow.ring(Work(chunk.queue))
+    await uow.commit()
+    return hand
+
+
+async def ring_when_low(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    """Ring the lane when fewer chunks of it wait than there are slots; commits."""
+    ready, _files = await ledger.ready_of_lane(uow.session, chunk.project_id, chunk.job_type)
+    if ready < await worker_service.slots_of(uow, chunk.queue):
+        await lane_service.ring(uow, chunk.project_id, chunk.job_type)
+    await uow.commit()
+
+
+async def is_last_of_batch(uow: UnitOfWork, batch_id: UUID) -> bool:
+    """Does nothing of the batch run or wait to run? Ask after the close committed, so that of two
+    chunks closed at once at least one sees the other gone (protocol rule 4)."""
+    return await ledger.live_of_batch(uow.session, batch_id) == 0
+
+
+def _hand(stop: bool | None) -> Hand:
+    if stop is None:
+        return Hand.FENCED
+    return Hand.STOP if stop else Hand.GO_ON

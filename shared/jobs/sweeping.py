@@ -1,0 +1,93 @@
+"""What upkeep does to chunks: take back what was lost, ring what nobody heard."""
+
+from typing import Final
+
+from shared.db.unit_of_work import UnitOfWork
+from shared.jobs import ledger
+from shared.jobs.codes import FailureCode
+from shared.jobs.ledger import LEASE_S, LOSSES_ALONE, JobEnd, TakenChunk
+from shared.lanes import service as lane_service
+from shared.queue.messages import Advance, Work
+from shared.workers import service as worker_service
+
+SWEEP: Final = "chunks"
+BELLS_A_TICK: Final = 16
+
+
+async def sweep_lost(uow: UnitOfWork) -> int:
+    """Take back chunks whose lease ran out; commits. Answers how many.
+
+    When this sweep itself was away for longer than a third of a lease, nobody could renew either: every
+    holder gets one more lease and nothing is taken in this tick (protocol rule 9).
+    """
+    gap = await worker_service.open_sweep(uow, SWEEP)
+    if gap is None:
+        return 0
+    lost: list[TakenChunk] = []
+    if gap > LEASE_S / 3:
+        await ledger.lengthen_all(uow.session)
+    else:
+        lost = await ledger.lock_expired(uow.session, limit=200)
+        for chunk in lost:
+            await _take_back(uow, chunk)
+    await worker_service.mark_sweep(uow, SWEEP)
+    await uow.commit()
+    # Lanes are locked before chunks everywhere, so they are rung in a transaction of their own.
+    for project_id, job_type in {(chunk.project_id, chunk.job_type) for chunk in lost}:
+        await lane_service.ring(uow, project_id, job_type)
+    await uow.commit()
+    return len(lost)
+
+
+async def _take_back(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    if chunk.size > 1:
+        # The company of other files is no guilt: only a file lost alone is charged (protocol rule 6).
+        await ledger.split(uow.session, chunk)
+    elif chunk.losses + 1 < LOSSES_ALONE:
+        await ledger.count_loss(uow.session, chunk)
+    else:
+        await _give_up(uow, chunk)
+    uow.ring(Work(chunk.queue))
+
+
+async def _give_up(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    ends = [
+        JobEnd(
+            job_id=file.job_id,
+            status="FAILED",
+            code=FailureCode.WORKER_LOST,
+            message=f"The worker died {LOSSES_ALONE} times while this file alone was being processed.",
+            retryable=False,
+            result_key=None,
+            pages=None,
+            seconds=None,
+            engine=None,
+        )
+        for file in await ledger.open_files(uow.session, chunk)
+    ]
+    await ledger.write_ends(uow.session, chunk, ends)
+    await ledger.close(uow.session, chunk, seconds=0)
+    if chunk.batch_id is not None:
+        uow.ring(Advance(chunk.batch_id))
+
+
+async def ring_waiting(uow: UnitOfWork) -> int:
+    """Ring workers for chunks that are due while slots stand empty; answers the number of bells.
+
+    A bell may have been lost with the broker's memory. One too many is one empty query.
+    """
+    rung = 0
+    for queue, due, taken in await ledger.bells_wanted(uow.session):
+        free = await worker_service.slots_of(uow, queue) - taken
+        for _ in range(min(due, max(free, 0), BELLS_A_TICK)):
+            uow.ring_again(Work(queue))
+            rung += 1
+    return rung
+
+
+async def ring_finished(uow: UnitOfWork) -> int:
+    """Ring the batches whose ended chunks nobody folded for two seconds; answers how many."""
+    waiting = await ledger.finished_batches(uow.session, older_than=2.0, limit=200)
+    for batch_id in waiting:
+        uow.ring(Advance(batch_id))
+    return len(waiting)

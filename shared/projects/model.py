@@ -1,0 +1,61 @@
+"""Organisations own projects, projects own everything else. A key opens one project, or all as operator."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base, born, new_id
+
+
+class Role(StrEnum):
+    """What a key may do: work inside its project, or operate the server."""
+
+    PROJECT = "project"
+    OPERATOR = "operator"
+
+
+class Organization(Base):
+    """The owner of projects."""
+
+    __tablename__ = "organizations"
+
+    id: Mapped[UUID] = new_id()
+    name: Mapped[str]
+    created_at: Mapped[datetime] = born()
+
+
+class Project(Base):
+    """A tenant: every row below carries its id, and no query leaves it out."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[UUID] = new_id()
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), index=True)
+    name: Mapped[str]
+    is_default: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = born()
+    updated_at: Mapped[datetime] = born()
+
+
+class ApiKey(Base):
+    """A key is stored as its SHA-256 only; `prefix` is its first characters, to tell keys apart by eye."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        CheckConstraint("role IN ('project', 'operator')", name="role"),
+        CheckConstraint("(role = 'project') = (project_id IS NOT NULL)", name="project_of_role"),
+        Index("ix_api_keys_hash", "hash", unique=True),
+    )
+
+    id: Mapped[UUID] = new_id()
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    role: Mapped[str]
+    name: Mapped[str]
+    prefix: Mapped[str]
+    hash: Mapped[bytes]
+    created_at: Mapped[datetime] = born()
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -1,0 +1,105 @@
+"""The statements on organisations, projects and keys."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.db.repository import Page, newest_first
+from shared.projects.model import ApiKey, Organization, Project, Role
+
+_BOOTSTRAP_LOCK = 0x626D_6B79  # 'bmky': any constant does, as long as every bootstrap takes the same
+
+
+async def lock_bootstrap(session: AsyncSession) -> None:
+    """Wait until no other transaction is bootstrapping; held to the end of this one."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _BOOTSTRAP_LOCK})
+
+
+async def default_project(session: AsyncSession) -> Project | None:
+    """The project that bootstrap made."""
+    rows = select(Project).where(Project.is_default).order_by(Project.id).limit(1)
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def add_organization(session: AsyncSession, name: str) -> Organization:
+    """A new organisation."""
+    made = Organization(name=name)
+    session.add(made)
+    await session.flush()
+    return made
+
+
+async def add_project(
+    session: AsyncSession, organization_id: UUID, name: str, *, is_default: bool = False
+) -> Project:
+    """A new project."""
+    made = Project(organization_id=organization_id, name=name, is_default=is_default)
+    session.add(made)
+    await session.flush()
+    return made
+
+
+async def add_key(session: AsyncSession, key: ApiKey) -> ApiKey:
+    """A new key; its secret is not here, only the hash of it."""
+    session.add(key)
+    await session.flush()
+    return key
+
+
+async def has_key(session: AsyncSession, *, role: Role, project_id: UUID | None) -> bool:
+    """Was such a key ever made? A revoked or expired one counts: it was taken away on purpose."""
+    rows = select(ApiKey.id).where(ApiKey.role == role).limit(1)
+    if project_id is not None:
+        rows = rows.where(ApiKey.project_id == project_id)
+    return (await session.execute(rows)).first() is not None
+
+
+async def live_key(session: AsyncSession, digest: bytes) -> ApiKey | None:
+    """The key with this hash, unless revoked, or expired by the database's clock."""
+    rows = select(ApiKey).where(
+        ApiKey.hash == digest,
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def get(session: AsyncSession, project_id: UUID) -> Project | None:
+    """One project."""
+    return await session.get(Project, project_id)
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    only: UUID | None,
+    organization_id: UUID | None,
+    name: str | None,
+    size: int,
+    after: UUID | None = None,
+    count: bool = False,
+) -> Page[Project]:
+    """Projects, newest first; `only` narrows to the one that a project key opens."""
+    rows = _filtered(only, organization_id, name)
+    return await newest_first(session, rows, Project.id, size=size, after=after, count=count)
+
+
+async def all_of(
+    session: AsyncSession, *, only: UUID | None, organization_id: UUID | None, name: str | None, limit: int
+) -> Sequence[Project]:
+    """The same as one list, at most `limit` rows."""
+    rows = _filtered(only, organization_id, name).order_by(Project.id.desc()).limit(limit)
+    return (await session.scalars(rows)).all()
+
+
+def _filtered(only: UUID | None, organization_id: UUID | None, name: str | None) -> Select[Project]:
+    rows = select(Project)
+    if only is not None:
+        rows = rows.where(Project.id == only)
+    if organization_id is not None:
+        rows = rows.where(Project.organization_id == organization_id)
+    if name is not None:
+        rows = rows.where(Project.name == name)
+    return rows

@@ -1,0 +1,114 @@
+"""Blob storage on `obstore`: a local folder, S3, GCS or Azure, chosen by URL."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, from_url
+
+from shared.storage.port import BlobMissing, StorageDown
+
+PIECE = 1 << 20
+
+
+class ObjectStore:
+    """A `BlobStorage`. For a `file://` URL the folder is made, private to this user."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._folder: Path | None = None
+        if parts.scheme == "file":
+            self._folder = Path(unquote(parts.path))
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._store: Any = LocalStore(self._folder)
+        else:
+            self._store = from_url(url)
+
+    async def put(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
+        """Store a blob whole or not at all; answers its size in bytes."""
+        if isinstance(source, bytes):
+            await self._do(key, obstore.put_async(self._store, key, source))
+            return len(source)
+        if isinstance(source, Path):
+            await self._do(key, obstore.put_async(self._store, key, source))
+            return source.stat().st_size
+        counted = _Counted(source)
+        try:
+            await obstore.put_async(self._store, key, counted.pieces(), chunk_size=8 * PIECE)
+        except (BaseError, OSError) as error:
+            if counted.error is not None:
+                raise counted.error from None
+            raise StorageDown(str(error)[:300]) from error
+        return counted.size
+
+    async def read(self, key: str) -> bytes:
+        """The whole blob. Raises `BlobMissing`."""
+        found = await self._do(key, obstore.get_async(self._store, key))
+        return bytes(await self._do(key, found.bytes_async()))
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The blob in pieces of about 1 MiB; a missing one is known before the first piece."""
+        found = await self._do(key, obstore.get_async(self._store, key))
+        return _pieces(found)
+
+    async def fetch(self, key: str, folder: Path) -> Path:
+        """The blob as a local file: in place when the store is a folder, else a copy in `folder`."""
+        if self._folder is not None:
+            path = self._folder / key
+            if not path.is_file():
+                raise BlobMissing(key)
+            return path
+        target = folder / key.rsplit("/", 1)[-1]
+        with target.open("wb") as file:
+            async for piece in await self.stream(key):
+                file.write(piece)
+        return target
+
+    async def delete(self, key: str) -> None:
+        """Remove it; a missing one is fine."""
+        try:
+            await self._do(key, obstore.delete_async(self._store, key))
+        except BlobMissing:
+            return
+
+    def free_bytes(self) -> int | None:
+        """Free space of a local store; None where the store does not say."""
+        return None if self._folder is None else shutil.disk_usage(self._folder).free
+
+    async def _do(self, key: str, call: Any) -> Any:
+        try:
+            return await call
+        except (NotFoundError, FileNotFoundError):
+            raise BlobMissing(key) from None
+        except (BaseError, OSError) as error:
+            raise StorageDown(str(error)[:300]) from error
+
+
+class _Counted:
+    """Counts what flows through, and keeps the source's own error: it is the sender's, not the store's."""
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self.size = 0
+        self.error: BaseException | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._source:
+                self.size += len(piece)
+                yield piece
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+async def _pieces(found: Any) -> AsyncIterator[bytes]:
+    try:
+        async for piece in found.stream(min_chunk_size=PIECE):
+            yield bytes(piece)
+    except (BaseError, OSError) as error:
+        raise StorageDown(str(error)[:300]) from error

@@ -1,0 +1,34 @@
+"""Blob storage, as the rooms see it: keys and bytes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+
+class BlobMissing(Exception):
+    """No blob lies under this key."""
+
+
+class StorageDown(Exception):
+    """The store cannot be used now: out of reach, full, refused. Never a document's fault."""
+
+
+class BlobStorage(Protocol):
+    """Five ways to the bytes. Every method raises `StorageDown` when the store itself fails."""
+
+    async def put(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
+        """Store a blob whole or not at all, from a stream, bytes or a local file; answers its size
+        in bytes. An error of the stream itself is raised as it is."""
+
+    async def read(self, key: str) -> bytes:
+        """The whole blob. Raises `BlobMissing`."""
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The blob in pieces; the first is read before this returns. Raises `BlobMissing`."""
+
+    async def fetch(self, key: str, folder: Path) -> Path:
+        """A readable local file with the blob's bytes: in place where the store is a folder,
+        else a copy in `folder`. Raises `BlobMissing`."""
+
+    async def delete(self, key: str) -> None:
+        """Remove it; a missing one is fine."""

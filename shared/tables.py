@@ -1,0 +1,32 @@
+"""All tables, for Alembic and the tests."""
+
+from sqlalchemy import MetaData
+
+from shared.batches.model import Batch, BatchEvent
+from shared.configurations.model import Configuration
+from shared.db.base import Base
+from shared.directories.model import Directory, DirectoryFile
+from shared.files.model import File
+from shared.jobs.model import Chunk, Job
+from shared.lanes.model import Lane
+from shared.projects.model import ApiKey, Organization, Project
+from shared.workers.model import Sweep, Worker
+
+TABLES = (
+    Organization,
+    Project,
+    ApiKey,
+    File,
+    Configuration,
+    Directory,
+    DirectoryFile,
+    Lane,
+    Batch,
+    BatchEvent,
+    Job,
+    Chunk,
+    Worker,
+    Sweep,
+)
+
+metadata: MetaData = Base.metadata

@@ -1,0 +1,50 @@
+"""Builds what a process stands on from its settings. The only place of `shared` that names adapters."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.config import Settings
+from shared.db.engine import open_engine
+from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory, session_maker
+from shared.queue.celery_queue import CeleryQueue
+from shared.queue.messages import TaskQueue
+from shared.storage.object_store import ObjectStore
+from shared.storage.port import BlobStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """One process's pool, bells and storage."""
+
+    settings: Settings
+    engine: AsyncEngine
+    queue: TaskQueue
+    storage: BlobStorage
+    unit_of_work: UnitOfWorkFactory
+
+    async def close(self) -> None:
+        """Give everything back; what waits to be rung gets two seconds."""
+        self.queue.close(2.0)
+        await self.engine.dispose()
+
+
+def open_resources(
+    settings: Settings, *, name: str, pool_size: int | None = None, queue: TaskQueue | None = None
+) -> Resources:
+    """Connects to nothing yet: a service may start before its database."""
+    engine = open_engine(
+        settings.database_url(),
+        name=name,
+        pool_size=pool_size or settings.database.pool_size,
+        statement_timeout_s=settings.database.statement_timeout_s,
+    )
+    bells = queue or CeleryQueue(settings.broker_url())
+    sessions = session_maker(engine)
+    return Resources(
+        settings=settings,
+        engine=engine,
+        queue=bells,
+        storage=ObjectStore(settings.storage_url()),
+        unit_of_work=lambda: UnitOfWork(sessions, bells),
+    )

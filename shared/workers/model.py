@@ -1,0 +1,37 @@
+"""Who works here, and what the sweepers last managed to do."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db.base import Base, born, new_id
+
+
+class Worker(Base):
+    """One process that takes chunks. It counts as alive while `seen_at` is fresh."""
+
+    __tablename__ = "workers"
+    __table_args__ = (CheckConstraint("slots > 0", name="slots"), {"postgresql_with": {"fillfactor": 50}})
+
+    id: Mapped[UUID] = new_id()
+    queues: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    slots: Mapped[int]
+    version: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = born()
+    seen_at: Mapped[datetime] = born()
+    drain: Mapped[bool] = mapped_column(server_default="false")
+
+
+class Sweep(Base):
+    """When each sweep last ran to its end: a gap tells an outage from a dead worker (protocol rule 9)."""
+
+    __tablename__ = "sweeps"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_ok_at: Mapped[datetime] = born()

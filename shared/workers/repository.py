@@ -1,0 +1,84 @@
+"""The statements on worker rows and sweep marks."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, insert, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.workers.model import Worker
+
+
+async def add(
+    session: AsyncSession,
+    worker_id: UUID,
+    *,
+    queues: list[str],
+    slots: int,
+    version: str,
+    host: str,
+    pid: int,
+) -> None:
+    """A new worker, seen now."""
+    await session.execute(
+        insert(Worker).values(id=worker_id, queues=queues, slots=slots, version=version, host=host, pid=pid)
+    )
+
+
+async def seen(session: AsyncSession, worker_id: UUID) -> bool | None:
+    """Mark it alive; answers its drain flag, or None when the row is gone."""
+    # Losing a heartbeat costs nothing, so it need not wait for the disk (protocol rule 49).
+    await session.execute(text("SET LOCAL synchronous_commit = off"))
+    found = await session.execute(
+        text("UPDATE workers SET seen_at = now() WHERE id = :w RETURNING drain"), {"w": worker_id}
+    )
+    return found.scalar_one_or_none()
+
+
+async def remove(session: AsyncSession, worker_id: UUID) -> None:
+    """It left in order."""
+    await session.execute(delete(Worker).where(Worker.id == worker_id))
+
+
+async def remove_silent(session: AsyncSession, *, after_s: float) -> int:
+    """Forget workers that were not seen for `after_s` seconds; answers how many."""
+    gone = await session.execute(
+        text("DELETE FROM workers WHERE seen_at < now() - make_interval(secs => CAST(:s AS float8))"),
+        {"s": after_s},
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]
+
+
+async def slots(session: AsyncSession, queue: str, *, fresh_s: float) -> int:
+    """Slots of living, undrained workers on this queue."""
+    found = await session.execute(
+        text(
+            "SELECT coalesce(sum(slots), 0) FROM workers WHERE :q = ANY(queues) AND NOT drain"
+            " AND seen_at > now() - make_interval(secs => CAST(:s AS float8))"
+        ),
+        {"q": queue, "s": fresh_s},
+    )
+    return int(found.scalar_one())
+
+
+async def open_sweep(session: AsyncSession, name: str) -> float | None:
+    """Seconds since this sweep last went well; None when another process sweeps right now.
+
+    The mark's row lock is held to the end of the transaction: one sweeper at a time.
+    """
+    await session.execute(text("INSERT INTO sweeps (name) VALUES (:n) ON CONFLICT DO NOTHING"), {"n": name})
+    found = await session.execute(
+        text(
+            "SELECT extract(epoch FROM clock_timestamp() - last_ok_at) FROM sweeps"
+            " WHERE name = :n FOR NO KEY UPDATE SKIP LOCKED"
+        ),
+        {"n": name},
+    )
+    gap = found.scalar_one_or_none()
+    return None if gap is None else float(gap)
+
+
+async def mark_sweep(session: AsyncSession, name: str) -> None:
+    """This sweep went well, now."""
+    await session.execute(
+        text("UPDATE sweeps SET last_ok_at = clock_timestamp() WHERE name = :n"), {"n": name}
+    )

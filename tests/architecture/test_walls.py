@@ -1,0 +1,152 @@
+"""Walls of the house: sizes, names, the one commit, small ports, links by foreign key only."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import calls_of, parsed, python_files, relative
+
+LINES_OF_A_FILE = 400
+LINES_OF_A_FUNCTION = 40
+METHODS_OF_A_PORT = 5
+
+# "file" or "file::function" -> why it may be longer. Empty is how it should stay.
+LONGER: dict[str, str] = {}
+
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc", "manager"}
+
+CODE = python_files("services", "shared")
+CODE_AND_TESTS = [*CODE, *python_files("tests")]
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [relative(path) for path in paths]
+
+
+@pytest.mark.parametrize("path", CODE_AND_TESTS, ids=names(CODE_AND_TESTS))
+def test_no_file_is_long(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES_OF_A_FILE or relative(path) in LONGER, f"{lines} lines; split it by reader"
+
+
+@pytest.mark.parametrize("path", CODE, ids=names(CODE))
+def test_no_function_is_long(path: Path) -> None:
+    long = [
+        f"{relative(path)}::{node.name} has {lines} lines"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > LINES_OF_A_FUNCTION
+        and f"{relative(path)}::{node.name}" not in LONGER
+    ]
+    assert not long
+
+
+def test_nothing_is_excused_that_is_gone() -> None:
+    here = set(names(CODE_AND_TESTS))
+    assert not [name for name in LONGER if name.split("::")[0] not in here or not LONGER[name].strip()]
+
+
+def test_names_say_what_is_inside() -> None:
+    every = {part for path in CODE_AND_TESTS for part in relative(path).removesuffix(".py").split("/")}
+    assert not every & EMPTY_NAMES
+
+
+def test_only_the_unit_of_work_commits_a_session() -> None:
+    """Elsewhere `uow.commit()` is the only commit there is, so no bell goes out before its rows."""
+    commits = [
+        (relative(path), line, called)
+        for path in CODE
+        for called, line in calls_of(path)
+        if called.endswith(".commit") and called not in ("uow.commit", "self.uow.commit")
+    ]
+    assert [(file, called) for file, _, called in commits] == [
+        ("shared/db/unit_of_work.py", "self.session.commit")
+    ]
+
+
+def test_statements_are_written_and_never_committed() -> None:
+    """A repository takes a session and leaves the end of the transaction to its caller."""
+    statements = [p for p in CODE if p.stem in ("repository", "ledger", "orchestration", "model")]
+    assert not [
+        f"{relative(path)}:{line} {called}"
+        for path in statements
+        for called, line in calls_of(path)
+        if called.rsplit(".", 1)[-1] in ("commit", "rollback", "ring", "publish", "close")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "homes"),
+    [
+        (r"(^|\.)begin(_nested)?$", {"shared/db/migrations.py"}),
+        (r"(^|\.)create_async_engine$", {"shared/db/engine.py"}),
+        (r"(^|\.)async_sessionmaker$", {"shared/db/unit_of_work.py"}),
+        (r"\.(create_all|drop_all)$", set()),
+        (r"(^|\.)relationship$", set()),
+        (r"(^|\.)(apply_async|send_task)$", {"shared/queue/celery_queue.py"}),
+        (r"^(asyncio\.run|run_until_complete)$", None),
+    ],
+    ids=["transactions", "pools", "sessions", "schema", "links", "bells", "loops"],
+)
+def test_some_calls_have_one_home(call: str, homes: set[str] | None) -> None:
+    """Homes of None: the doors, where a process begins its one loop. A loop per task breaks pooled
+    connections, so no task may open one."""
+    found = {relative(path) for path in CODE for called, _ in calls_of(path) if re.search(call, called)}
+    if homes is None:
+        assert not [file for file in found if re.match(r"shared/|services/worker/(tasks|engines/port)", file)]
+    else:
+        assert found <= homes
+
+
+def test_sql_text_ends_no_transaction() -> None:
+    word = re.compile(r"^\s*(COMMIT|ROLLBACK|BEGIN|SAVEPOINT)\b", re.IGNORECASE)
+    assert not [
+        f"{relative(path)}:{node.lineno}"
+        for path in CODE
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "text"
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and word.match(str(node.args[0].value))
+    ]
+
+
+def test_a_port_is_small() -> None:
+    """Five methods are a port; more are two ports."""
+    ports = {
+        f"{relative(path)}::{node.name}": sum(
+            isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in node.body
+        )
+        for path in CODE
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+    }
+    assert ports, "no port found: does this test still look in the right place?"
+    assert not {port: methods for port, methods in ports.items() if methods > METHODS_OF_A_PORT}
+
+
+def test_a_service_takes_the_unit_of_work_first() -> None:
+    wrong = [
+        f"{relative(path)}::{node.name}"
+        for path in CODE
+        if path.stem == "service" and relative(path).startswith("shared/")
+        for node in parsed(path).body
+        if isinstance(node, ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+        and (not node.args.args or node.args.args[0].arg != "uow")
+    ]
+    assert not wrong
+
+
+def test_the_database_tells_the_time() -> None:
+    """Leases, due times and limits use the clock of the database; Python passes durations only."""
+    assert not [
+        f"{relative(path)}:{line} {called}"
+        for path in CODE
+        if relative(path).startswith(("shared/batches/", "shared/jobs/", "shared/lanes/", "shared/workers/"))
+        for called, line in calls_of(path)
+        if re.fullmatch(r"(datetime\.)?datetime\.(now|utcnow)|time\.time", called)
+    ]

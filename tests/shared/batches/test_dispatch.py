@@ -1,0 +1,114 @@
+"""Grants: what may run, in which order, how much at a time."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.batches.dispatch import FIRST_GUESS, MOST_CHUNKS, MOST_FILES, chunk_size, window
+from shared.batches.orchestration import OpenBatch
+
+BATCH = OpenBatch(
+    id=uuid4(),
+    project_id=uuid4(),
+    job_type="parse_v2",
+    directory_id=uuid4(),
+    status="RUNNING",
+    spread_done=True,
+    total=100_000,
+    fed_seq=0,
+    stop_as=None,
+    seconds_per_file=None,
+    weight=1.0,
+    vtime=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("pace", "total", "slots", "size"),
+    [
+        (None, 100_000, 2, FIRST_GUESS),
+        (None, 6, 2, 3),
+        (0.1, 100_000, 2, 10),
+        (30.0, 100_000, 2, 1),
+        (0.00001, 100_000, 2, MOST_FILES),
+        (0.00001, 100, 4, 25),
+    ],
+)
+def test_a_chunk_is_about_a_second_and_a_small_batch_is_shared(
+    pace: float | None, total: int, slots: int, size: int
+) -> None:
+    assert chunk_size(replace(BATCH, seconds_per_file=pace, total=total), slots) == size
+
+
+def test_the_window_is_two_a_slot_and_wider_only_for_very_short_chunks() -> None:
+    assert window(None, 8, 2) == 4
+    assert window(1.0, 1, 3) == 6
+    assert window(0.00001, 512, 2) == MOST_CHUNKS
+
+
+async def test_dispatch_grants_ranges_without_gap_or_overlap(mill: Any) -> None:
+    await mill.add_worker()
+    batch_id = await mill.open_batch(100)
+    await mill.advance(batch_id)
+    await asyncio.gather(*(mill.dispatch() for _ in range(4)))
+    ranges = await mill.sql("SELECT lo, hi, size FROM chunks ORDER BY lo")
+    assert [lo for lo, _, _ in ranges] == [1, *(hi + 1 for _, hi, _ in ranges[:-1])]
+    assert len(ranges) == window(None, FIRST_GUESS, 1), "four dispatches at once fill one window"
+    assert (await mill.batch(batch_id)).fed_seq == ranges[-1][1]
+
+
+async def test_two_batches_share_a_lane_turn_by_turn(mill: Any) -> None:
+    for _ in range(2):
+        await mill.add_worker()
+    first = await mill.open_batch(64)
+    second = await mill.open_batch()
+    for batch_id in (first, second):
+        await mill.advance(batch_id)
+    await mill.dispatch()
+    order = [b for (b,) in await mill.sql("SELECT batch_id FROM chunks ORDER BY rank, id")]
+    assert {first, second} == set(order)
+    assert order[0] != order[1], "the least served batch goes first, then the other"
+
+
+async def test_a_newcomer_lane_waits_one_chunk_and_not_for_the_window(mill: Any) -> None:
+    await mill.add_worker()
+    big = await mill.open_batch(200)
+    await mill.advance(big)
+    await mill.dispatch()
+    await mill.taken()
+    other = await mill.one(
+        "INSERT INTO projects (organization_id, name, is_default) SELECT organization_id, 'q', false"
+        " FROM projects WHERE id = :p RETURNING id",
+        p=mill.project_id,
+    )
+    await mill.sql("UPDATE directories SET project_id = :o WHERE id = :d", o=other, d=mill.directory_id)
+    old, mill.project_id = mill.project_id, other
+    small = await mill.open_batch()
+    await mill.advance(small)
+    await mill.dispatch()
+    assert (await mill.taken()).chunk.batch_id == small
+    mill.project_id = old
+
+
+async def test_unmapped_files_at_the_end_are_not_granted_and_the_batch_ends(mill: Any) -> None:
+    batch_id = await mill.open_batch(5)
+    await mill.sql(
+        "UPDATE directory_files SET deleted_at = now() + interval '1 s' WHERE directory_id = :d",
+        d=mill.directory_id,
+    )
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
+    assert (await mill.batch(batch_id)).unmapped == 5
+
+
+async def test_the_lane_is_looked_at_again_while_something_waits_and_rests_after(mill: Any) -> None:
+    batch_id = await mill.open_batch(1_000)
+    await mill.advance(batch_id)
+    await mill.dispatch()
+    assert await mill.one("SELECT wake_at IS NOT NULL FROM lanes WHERE project_id = :p", p=mill.project_id)
+    await mill.run_all(batch_id)
+    await mill.dispatch()
+    assert await mill.one("SELECT wake_at IS NULL FROM lanes WHERE project_id = :p", p=mill.project_id)
