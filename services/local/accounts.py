@@ -2,8 +2,8 @@
 
 As root, in this order:
 1. a user namespace in which root is an ordinary user: files stay root's, private parent folders stay private;
-2. where namespaces are refused (many container runtimes): the system user `batchmill` (made if `useradd` is there,
-   else `nobody`), with a data folder of its own, as no other user can enter root's 0700 folders.
+2. where namespaces are refused (many container runtimes): the system user `batchmill` (made if `useradd` is
+   there, else `nobody`), with a data folder of its own, as no other user can enter root's 0700 folders.
 """
 
 import hashlib
@@ -39,7 +39,10 @@ class Account:
 
 
 def account_for(folder: Path, binary: Path) -> Account:
-    """The account to run `binary` with data for `folder`. Raises PostgresRefused with what the person can do."""
+    """The account to run `binary` with data for `folder`.
+
+    Raises PostgresRefused with what the person can do.
+    """
     if os.geteuid() != 0:
         return Account("same", folder)
     system_folder = SYSTEM_HOME / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
@@ -48,7 +51,7 @@ def account_for(folder: Path, binary: Path) -> Account:
         return Account("namespace", folder)
     if (folder / "data").exists():
         raise PostgresRefused(
-            f"The data in {folder} was made as root in a user namespace, and this system refuses user namespaces now. "
+            f"The data in {folder} was made as root in a user namespace, which this system refuses now. "
             "Allow them, or run as an ordinary user that owns the folder, or set BATCHMILL_DATABASE__URL."
         )
     return system_account(system_folder, _system_user(), binary)

@@ -21,7 +21,8 @@ LOCK_PATIENCE_S = 0.5
 @dataclass(frozen=True)
 class PartRecord:
     """A started part: `started` is the process's creation time in seconds since 1970, `pid` also its group,
-    `stop_signal` the name of the signal that ends it gently."""
+    `stop_signal` the name of the signal that ends it gently.
+    """
 
     name: str
     pid: int
@@ -136,7 +137,10 @@ class DataDir:
         return self.logs / f"{part}.log"
 
     def read(self, name: str) -> str | None:
-        """The text of a file without the spaces around it; None if there is no such file, or nothing in it."""
+        """The text of a file without the spaces around it.
+
+        None if there is no such file, or nothing in it.
+        """
         try:
             return (self.path / name).read_text().strip() or None
         except FileNotFoundError:
@@ -150,7 +154,7 @@ class DataDir:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(made, self.path / name)
+            Path(made).replace(self.path / name)
         except BaseException:
             Path(made).unlink(missing_ok=True)
             raise

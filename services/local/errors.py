@@ -1,4 +1,7 @@
-"""Why a local stack cannot start or go on. Each message is for a person; the command maps all of them to exit 4."""
+"""Why a local stack cannot start or go on.
+
+Each message is for a person; the command maps all of them to exit 4.
+"""
 
 from collections.abc import Sequence
 from signal import Signals

@@ -51,7 +51,7 @@ class Keeper:
             await self._keep()
         except StackError as error:
             self._failed(error)
-        except Exception as error:  # nobody awaits this task: an error that is not passed on would be lost
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, so an error must be passed on here
             self._failed(StackFailed(self.part.name, None, [repr(error)], "could not be started"))
 
     async def _keep(self) -> None:

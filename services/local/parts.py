@@ -1,4 +1,4 @@
-"""The parts of the product's stack, each a command line: this package imports neither the API nor the worker."""
+"""The parts of the product's stack, each a command line: neither the API nor the worker is imported here."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
 from services.local.data_dir import DataDir
@@ -85,7 +86,7 @@ def _is_healthy(base_url: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{base_url}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status == HTTPStatus.OK)
     except (OSError, ValueError, urllib.error.URLError):
         return False
 
@@ -102,7 +103,10 @@ def _part(site: Site, name: str, *arguments: str, ready_timeout_s: float = 60.0)
 
 
 def environment(data: DataDir, *, database_url: str, broker_url: str, base_url: str) -> dict[str, str]:
-    """This process's environment with the stack's addresses; what the caller chose (storage, public URL, key) stays."""
+    """This process's environment with the stack's addresses.
+
+    What the caller chose (storage, public URL, key) stays.
+    """
     chosen = {
         "BATCHMILL_STORAGE__URL": (data.path.resolve() / "storage").as_uri(),
         "BATCHMILL_API__PUBLIC_URL": base_url,

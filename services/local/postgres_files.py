@@ -1,4 +1,4 @@
-"""The files of the embedded PostgreSQL: the wheel's programs, the data folder's version, a dead server's remains."""
+"""The files of the embedded PostgreSQL: the wheel's programs, the data's version, a dead server's remains."""
 
 import functools
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def program(name: str) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would steer PostgreSQL from outside, and with a locale that exists."""
+    """This process's environment without what would steer PostgreSQL, and with a locale that exists."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return {**kept, "LC_ALL": "C"}
 
@@ -56,7 +57,10 @@ def major_version() -> str:
 
 
 def is_initialised(data: Path) -> bool:
-    """Whether a database lies there. Raises PostgresRefused over another version's, or files that are none of ours."""
+    """Whether a database lies there.
+
+    Raises PostgresRefused over another version's, or files that are none of ours.
+    """
     try:
         found = (data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
@@ -67,33 +71,34 @@ def is_initialised(data: Path) -> bool:
         return False
     if found != major_version():
         raise PostgresRefused(
-            f"{data} was written by PostgreSQL {found}, this is PostgreSQL {major_version()}. Move the folder away to "
-            f"start afresh, or dump it with version {found} and restore."
+            f"{data} was written by PostgreSQL {found}, this is PostgreSQL {major_version()}. Move it "
+            f"away to start afresh, or dump it with version {found} and restore."
         )
     return True
 
 
 def clear_remains(data: Path) -> None:
-    """Ends servers that a dead owner left on `data`, and removes the pid file that they cannot remove any more.
+    """Ends servers that a dead owner left on `data`, and removes the pid file that they left.
 
-    The caller holds the folder's lock, so whoever still runs there is nobody's. Blocks up to 10 s. PostgreSQL itself
-    would refuse to start when the pid in the file belongs, by now, to any other program.
+    The caller holds the folder's lock, so whoever still runs there is nobody's. Blocks up to 10 s.
+    PostgreSQL itself would refuse to start when the pid in the file belongs, by now, to any other program.
     """
     remains = list(_servers_on(data))
-    for process in remains:
-        try:
-            process.send_signal(signal.SIGINT if _is_postmaster(process, data) else signal.SIGQUIT)
-        except psutil.Error:
-            continue
+    # A postmaster ends its own processes in order; to it, our signal to one of them would look like a crash.
+    masters = [process for process in remains if _is_postmaster(process, data)]
+    for process in masters or remains:
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGINT if masters else signal.SIGQUIT)
     await_end(remains, LEFTOVER_GRACE_S)
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _servers_on(data: Path) -> Iterator[psutil.Process]:
     """Every process of PostgreSQL works in its data folder, whatever its parent is."""
+    place = os.path.realpath(data)
     for process in psutil.process_iter():
         try:
-            if process.name().startswith("postgres") and process.cwd() == str(data) and lives(process):
+            if process.name().startswith("postgres") and process.cwd() == place and lives(process):
                 yield process
         except (OSError, psutil.Error):
             continue

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.local.errors import StackFailed
 from services.local.stale import create_time
 
 POLL_S = 0.02
@@ -32,11 +34,11 @@ async def _nothing() -> None:
 class Part:
     """A program that the stack keeps running.
 
-    `ready` answers whether the part serves now; it swallows its own errors. `prepare` runs before each start and may
-    raise `StackError`. `stop_steps` are tried in turn, then its process group is killed; `hurry_steps` replace them when
-    there is no patience left. Parts of a higher `stop_rank` are stopped first. A part that is not `critical` is
-    started again for ever and never ends the stack. The part lives in a session of its own: Ctrl-C in the
-    terminal does not reach it.
+    `ready` answers whether the part serves now; it swallows its own errors. `prepare` runs before each start
+    and may raise `StackError`. `stop_steps` are tried in turn, then its process group is killed;
+    `hurry_steps` replace them when there is no patience left. Parts of a higher `stop_rank` are stopped
+    first. A part that is not `critical` is started again for ever and never ends the stack. The part lives in
+    a session of its own: Ctrl-C in the terminal does not reach it.
     """
 
     name: str
@@ -64,7 +66,7 @@ class Process:
         """Starts the program, its output appended to the part's log. Raises OSError."""
         self.part = part
         self._log_offset = rotate(part.log_file)
-        with open(part.log_file, "ab") as log:
+        with part.log_file.open("ab") as log:
             self._popen = subprocess.Popen(
                 _launched(part),
                 stdin=subprocess.DEVNULL,
@@ -86,7 +88,7 @@ class Process:
 
     async def exited(self) -> int:
         """Waits for the end of the part; its exit code."""
-        while (code := self.exit_code()) is None:
+        while (code := self.exit_code()) is None:  # noqa: ASYNC110 - the kernel sets no Event that all systems have
             await asyncio.sleep(POLL_S)
         return code
 
@@ -113,7 +115,7 @@ class Process:
     def last_lines(self, count: int = 20) -> list[str]:
         """The end of what this life wrote to its log, at most `count` lines."""
         try:
-            with open(self.part.log_file, "rb") as log:
+            with self.part.log_file.open("rb") as log:
                 end = log.seek(0, os.SEEK_END)
                 log.seek(max(self._log_offset, end - 200 * count))
                 return log.read().decode("utf-8", "replace").splitlines()[-count:]
@@ -140,10 +142,23 @@ class Process:
             return True
 
     def _kill_group(self) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS: PermissionError for a group of zombies
-            pass
+
+
+async def wait_until_up(process: Process) -> None:
+    """Returns when the part serves. Raises StackFailed if it dies before or needs too long; stops nothing."""
+    part, deadline = process.part, time.monotonic() + process.part.ready_timeout_s
+    while not await part.ready():
+        code = process.exit_code()
+        if code is not None:
+            raise StackFailed(
+                part.name, code, process.last_lines(), f"ended at its start with exit code {code}"
+            )
+        if time.monotonic() > deadline:
+            why = f"did not come up within {part.ready_timeout_s:g} s"
+            raise StackFailed(part.name, None, process.last_lines(), why)
+        await asyncio.sleep(POLL_S)
 
 
 def _launched(part: Part) -> list[str]:
@@ -161,7 +176,10 @@ def _launched(part: Part) -> list[str]:
 
 
 def rotate(log_file: Path) -> int:
-    """Moves a log of more than 10 MB aside (one older generation is kept); the size of what is there now, in bytes."""
+    """Moves a log of more than 10 MB aside (one older generation is kept).
+
+    The size of what is there now, in bytes.
+    """
     try:
         size = log_file.stat().st_size
     except FileNotFoundError:
@@ -169,5 +187,5 @@ def rotate(log_file: Path) -> int:
         return 0
     if size <= ROTATE_BYTES:
         return size
-    os.replace(log_file, log_file.with_name(log_file.name + ".1"))
+    log_file.replace(log_file.with_name(log_file.name + ".1"))
     return 0

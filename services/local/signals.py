@@ -12,8 +12,8 @@ ASKS_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def heard(call: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Calls `call` in the running loop for each such signal; the handlers of before come back at the end.
 
-    Outside the main thread nothing is heard: there the owner of the thread must cancel the task. A SIGHUP that is
-    ignored (nohup) stays ignored.
+    Outside the main thread nothing is heard: there the owner of the thread must cancel the task. A SIGHUP
+    that is ignored (nohup) stays ignored.
     """
     loop = asyncio.get_running_loop()
     before = {}

@@ -9,13 +9,17 @@ from pathlib import Path
 from services.local.errors import DataFolderRefused
 
 PREFIX = "bm-"
+PRIVATE = 0o700
 LONGEST_FOLDER = 80
 """Bytes; leaves room for `/.s.PGSQL.5432.lock` within macOS's limit of 103."""
 
 
 def make_socket_folder(note: Path) -> Path:
-    """A new 0700 folder with a short path. Its path is kept in the file `note`, so that the next start can remove it
-    when this one could not. Raises DataFolderRefused when no temporary folder is short enough."""
+    """A new 0700 folder with a short path.
+
+    Its path is kept in the file `note`, so that the next start can remove it when this one could not. Raises
+    DataFolderRefused when no temporary folder is short enough.
+    """
     remove_socket_folder(note)
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
         if len(os.fsencode(parent)) + len(PREFIX) + 10 <= LONGEST_FOLDER and os.access(
@@ -30,7 +34,10 @@ def make_socket_folder(note: Path) -> Path:
 
 
 def remove_socket_folder(note: Path) -> None:
-    """Removes the folder that `note` names, and the note. A folder that is not ours or not a folder is left alone."""
+    """Removes the folder that `note` names, and the note.
+
+    A folder that is not ours or not a folder is left alone.
+    """
     try:
         folder = Path(note.read_text().strip())
     except (FileNotFoundError, UnicodeDecodeError):
@@ -45,6 +52,6 @@ def _is_ours(folder: Path, note: Path) -> bool:
         found, noted = folder.lstat(), note.lstat()
     except OSError:
         return False
-    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == PRIVATE
     own = noted.st_uid == os.geteuid() and (found.st_uid == os.geteuid() or os.geteuid() == 0)
     return folder.name.startswith(PREFIX) and private and own

@@ -1,4 +1,7 @@
-"""The embedded stack: PostgreSQL, Valkey, migrations, then api, orchestrate, worker and upkeep; stopped in reverse."""
+"""The embedded stack: PostgreSQL, Valkey, migrations, then api, orchestrate, worker and upkeep.
+
+Stopped in reverse.
+"""
 
 import asyncio
 import os
@@ -40,16 +43,16 @@ class LiveStack:
 
 
 class Stack:
-    """`async with Stack(...) as stack:` runs everything for the length of the block, in the task that entered it.
+    """`async with Stack(...) as stack:` runs everything for the length of the block.
 
-    A part that ends the stack, or a signal (SIGINT, SIGTERM, SIGHUP), cancels the block; when everything is stopped,
-    leaving it raises StackFailed or StackStopped. A second signal ends the parts without patience. Entering raises
-    StackAlreadyRunning, PortTaken, PostgresRefused, DataFolderRefused, BinaryMissing, or one of those two. Given
-    URLs are used as they are, and that embedded part is not started. `port=0` takes any free one. `bootstrap` is
-    called after the migrations when the key files are not there yet.
+    A part that ends the stack, or a signal (SIGINT, SIGTERM, SIGHUP), cancels the task that entered it;
+    when everything is stopped, leaving it raises StackFailed or StackStopped. A second signal ends the parts
+    without patience. Entering raises StackAlreadyRunning, PortTaken, PostgresRefused, DataFolderRefused,
+    BinaryMissing, or one of those two. Given URLs are used as they are: nothing embedded starts for them.
+    `port=0` takes any free one. `bootstrap` is called after the migrations when a key file is missing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first are choices with a default, taken by name
         self,
         data_dir: Path | str,
         *,

@@ -20,8 +20,8 @@ def end_stale_parts(records: Iterable[PartRecord], data_dir: Path) -> int:
     """Ends the parts that still live, and what is left of the process groups of those that do not.
 
     A part is known by pid and creation time, an orphan of its group by BATCHMILL_DATA_DIR in its environment.
-    The recorded signal first, SIGKILL after 5 s. Blocks meanwhile; the caller holds the folder's lock. Answers how
-    many it ended.
+    The recorded signal first, SIGKILL after 5 s. Blocks meanwhile; the caller holds the folder's lock.
+    Answers how many it ended.
     """
     found: dict[int, psutil.Process] = {}
     for record in records:
@@ -43,7 +43,10 @@ def await_end(processes: Iterable[psutil.Process], grace_s: float) -> None:
 
 
 def create_time(pid: int) -> float:
-    """When the process was made, in seconds since 1970: with its pid, its name for ever. Now, if it is gone."""
+    """When the process was made, in seconds since 1970: with its pid, its name for ever.
+
+    Now, if it is gone.
+    """
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

@@ -12,8 +12,8 @@ from services.local.processes import Part, Process
 class Supervisor:
     """Owns every process that it started. Use from one event loop; always end with `stop`.
 
-    `changed` is called with the living processes after each start. `failed` is called once, with the reason, when a
-    critical part died five times in 60 s, did not come up in its time, or could not be started at all.
+    `changed` is called with the living processes after each start. `failed` is called once, with the reason,
+    when a critical part died five times in 60 s, did not come up in its time, or could not be started at all.
     """
 
     def __init__(
@@ -33,7 +33,10 @@ class Supervisor:
         self._hurry = asyncio.Event()
 
     async def start(self, *parts: Part) -> None:
-        """Starts the parts side by side; returns when all critical ones serve. Raises the StackError that prevents it."""
+        """Starts the parts side by side; returns when all critical ones serve.
+
+        Raises the StackError that prevents it.
+        """
         keepers = [Keeper(part, say=self._say, started=self._report, failed=self._fail) for part in parts]
         self._keepers += keepers
         for keeper in keepers:
@@ -51,7 +54,10 @@ class Supervisor:
             raise self._failure
 
     async def run_once(self, part: Part) -> None:
-        """Runs a part to its end. Raises StackFailed if it exits with anything but 0, or not within its time-out."""
+        """Runs a part to its end.
+
+        Raises StackFailed if it exits with anything but 0, or not within its time-out.
+        """
         await part.prepare()
         process = Process(part)
         self._one_shots.add(process)
@@ -69,7 +75,10 @@ class Supervisor:
             raise StackFailed(part.name, code, process.last_lines(), f"ended with exit code {code}")
 
     async def stop(self) -> None:
-        """Stops everything, higher `stop_rank` first, equal ranks together. Safe twice, and after a failure."""
+        """Stops everything, higher `stop_rank` first, equal ranks together.
+
+        Safe twice, and after a failure.
+        """
         for keeper in self._keepers:
             await keeper.cease()
         processes = [k.process for k in self._keepers if k.process is not None] + list(self._one_shots)

@@ -9,8 +9,8 @@ import signal
 from importlib.util import find_spec
 from pathlib import Path
 
-from services.local.errors import BinaryMissing, StackFailed
-from services.local.processes import POLL_S, Part, Process
+from services.local.errors import BinaryMissing
+from services.local.processes import Part, Process, wait_until_up
 from services.local.sockets import make_socket_folder, remove_socket_folder
 
 READY_TIMEOUT_S = 30.0
@@ -61,17 +61,17 @@ class EmbeddedValkey:
         )
 
     async def start(self) -> None:
-        """Starts it and returns when it answers. Raises StackFailed with its last log lines, or BinaryMissing."""
+        """Starts it and returns when it answers.
+
+        Raises StackFailed with its last log lines, or BinaryMissing.
+        """
         self.prepare()
         self._process = Process(self.part())
-        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
-        while not await self.answers():
-            code = self._process.exit_code()
-            if code is not None or asyncio.get_running_loop().time() > deadline:
-                lines = self._process.last_lines()
-                await self.stop()
-                raise StackFailed("valkey", code, lines, "did not come up")
-            await asyncio.sleep(POLL_S)
+        try:
+            await wait_until_up(self._process)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Ends it and removes its socket. Does nothing if it does not run."""

@@ -7,9 +7,9 @@ misspelled option is an error and not a silent nothing.
 import itertools
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 LATEST: Final = "latest"
 LATEST_VERSIONS: Final = {
@@ -130,6 +130,10 @@ class CropBox(_Strict):
     top: Ratio | None = None
 
 
+MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
+MetadataValue = Annotated[str, Field(max_length=1_024)]
+
+
 class ParseChoices(_Strict):
     """The options that a saved configuration and a parse request share."""
 
@@ -150,7 +154,7 @@ class ParseChoices(_Strict):
 class ParseParameters(ParseChoices):
     """`parse_v2` as saved."""
 
-    product_type: Literal[Product.PARSE] = Product.PARSE
+    product_type: Literal[Product.PARSE]
     tier: Tier
     version: Version
 
@@ -160,7 +164,7 @@ class ExtractParameters(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    product_type: Literal[Product.EXTRACT] = Product.EXTRACT
+    product_type: Literal[Product.EXTRACT]
     data_schema: dict[str, Any] = Field(min_length=1)
     tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = "cost_effective"
     version: str = LATEST
@@ -177,16 +181,49 @@ class ExtractParameters(BaseModel):
     webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
 
 
-def check(product: Product, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters as they are saved: checked, without keys that were left out or null.
+class FreeParameters(BaseModel):
+    """The parameters of a product that we do not run: kept as they are."""
 
-    Raises pydantic's `ValidationError` for the two products that we run; the others are free-form.
-    """
-    if product is Product.PARSE:
-        return ParseParameters.model_validate(parameters).model_dump(mode="json", exclude_none=True)
-    if product is Product.EXTRACT:
-        return ExtractParameters.model_validate(parameters).model_dump(mode="json", exclude_none=True)
-    return {**parameters, "product_type": product.value}
+    model_config = ConfigDict(extra="allow")
+
+    product_type: Literal[Product.CLASSIFY, Product.SPLIT, Product.SPREADSHEET, Product.UNKNOWN]
+
+
+Parameters = Annotated[
+    ParseParameters | ExtractParameters | FreeParameters, Field(discriminator="product_type")
+]
+
+
+class ParseRequest(ParseChoices):
+    """A parse job as it is asked for. With `configuration_id`, tier and version may be left to it."""
+
+    file_id: str | None = None
+    source_url: str | None = Field(default=None, pattern="^https?:")
+    configuration_id: str | None = None
+    tier: Tier | Literal["configured"] | None = None
+    version: Version | Literal["configured"] | None = None
+    http_proxy: str | None = None
+    user_metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=64)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.configuration_id is None:
+            for name in ("tier", "version"):
+                if getattr(self, name) in (None, "configured"):
+                    raise ValueError(f"{name} is required, unless configuration_id names a configuration")
+        return self
+
+    def choices(self) -> dict[str, Any]:
+        """What the request itself chooses; what it leaves to the configuration is left out."""
+        chosen = dump(self)
+        for name in ("file_id", "source_url", "configuration_id", "http_proxy", "user_metadata"):
+            chosen.pop(name, None)
+        return {name: value for name, value in chosen.items() if value != "configured"}
+
+
+def dump(parameters: BaseModel) -> dict[str, Any]:
+    """As plain JSON, without options that were left out or null."""
+    return parameters.model_dump(mode="json", exclude_none=True)
 
 
 def settle_version(product: str, parameters: dict[str, Any]) -> dict[str, Any]:

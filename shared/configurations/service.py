@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.configurations import options, repository
 from shared.configurations.model import Configuration
-from shared.configurations.options import Product
+from shared.configurations.options import Parameters, ParseRequest, Product
 from shared.configurations.presets import PRESETS, Preset
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
@@ -18,21 +18,28 @@ __all__ = [
     "delete_configuration",
     "get_configuration",
     "list_configurations",
+    "refuse_webhooks",
     "resolve",
+    "resolve_request",
     "save_configuration",
 ]
 
 
 async def save_configuration(
-    uow: UnitOfWork, *, project_id: UUID, name: str, product_type: Product, parameters: dict[str, Any]
+    uow: UnitOfWork, *, project_id: UUID, name: str, parameters: Parameters
 ) -> Configuration:
     """Create, or replace the one of the same name and product in the project (contract 2.4).
 
-    `parameters` were checked by `options.check`. Webhooks in them are refused: they are not delivered yet.
+    Webhooks in the parameters are refused: they are not delivered yet.
     """
-    refuse_webhooks(parameters)
+    kept = options.dump(parameters)
+    refuse_webhooks(kept)
     return await repository.save(
-        uow.session, project_id=project_id, name=name, product_type=product_type, parameters=parameters
+        uow.session,
+        project_id=project_id,
+        name=name,
+        product_type=parameters.product_type,
+        parameters=kept,
     )
 
 
@@ -76,7 +83,7 @@ async def change_configuration(
     configuration_id: str,
     *,
     name: str | None = None,
-    parameters: dict[str, Any] | None = None,
+    parameters: Parameters | None = None,
 ) -> Configuration:
     """Give it another name, other parameters, or both. The product stays; a name in use is a `Conflict`."""
     found = await _own(uow, project_id, configuration_id)
@@ -86,10 +93,10 @@ async def change_configuration(
             raise Conflict(f"Another {found.product_type} configuration has the name {name!r}.")
         values["name"] = name
     if parameters is not None:
-        if parameters.get("product_type", found.product_type) != found.product_type:
+        if parameters.product_type != found.product_type:
             raise InvalidInput(f"This is a {found.product_type} configuration; its product cannot change.")
-        refuse_webhooks(parameters)
-        values["parameters"] = parameters
+        values["parameters"] = options.dump(parameters)
+        refuse_webhooks(values["parameters"])
     return await repository.change(uow.session, found, values) if values else found
 
 
@@ -108,6 +115,22 @@ async def resolve(
     if own != product_type:
         raise InvalidInput(f"{configuration_id} is a {own} configuration, and the job is {product_type}.")
     return options.settle_version(own, found.parameters)
+
+
+async def resolve_request(uow: UnitOfWork, project_id: UUID, asked: ParseRequest) -> dict[str, Any]:
+    """The parameters of one parse job: the configuration it names, overlaid by what it chooses itself."""
+    refuse_webhooks(options.dump(asked))
+    base: dict[str, Any] = {"product_type": Product.PARSE.value}
+    if asked.configuration_id is not None:
+        base = await resolve(uow, project_id, asked.configuration_id, Product.PARSE)
+    chosen = asked.choices()
+    if "tier" in chosen and "version" not in chosen:
+        # Versions belong to tiers: another tier does not keep the date of the one it replaces.
+        chosen["version"] = options.LATEST
+    parameters = options.settle_version(Product.PARSE, {**base, **chosen})
+    if asked.user_metadata:
+        parameters["user_metadata"] = asked.user_metadata
+    return parameters
 
 
 def refuse_webhooks(parameters: dict[str, Any]) -> None:

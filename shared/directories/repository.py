@@ -135,6 +135,16 @@ async def get_entry(
     return (await session.scalars(rows)).one_or_none()
 
 
+async def file_of(session: AsyncSession, project_id: UUID, entry_id: UUID) -> UUID | None:
+    """The file behind a live file of some directory of this project."""
+    rows = select(DirectoryFile.file_id).where(
+        DirectoryFile.project_id == project_id,
+        DirectoryFile.id == entry_id,
+        DirectoryFile.deleted_at.is_(None),
+    )
+    return (await session.scalars(rows)).one_or_none()
+
+
 async def page_entries(
     session: AsyncSession,
     directory_id: UUID,

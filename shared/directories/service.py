@@ -25,6 +25,7 @@ __all__ = [
     "change_entry",
     "delete_directory",
     "delete_entry",
+    "file_of_entry",
     "get_directory",
     "get_entry",
     "list_directories",
@@ -149,6 +150,14 @@ async def get_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry
     found = await repository.get_entry(uow.session, project_id, directory_id, entry_id)
     if found is None:
         raise NotFound(f"No file of this directory has the id {show(Kind.DIRECTORY_FILE, entry_id)}.")
+    return found
+
+
+async def file_of_entry(uow: UnitOfWork, project_id: UUID, entry_id: UUID) -> UUID:
+    """The id of the file that a directory's file points at, or `NotFound`."""
+    found = await repository.file_of(uow.session, project_id, entry_id)
+    if found is None:
+        raise NotFound(f"No directory file has the id {show(Kind.DIRECTORY_FILE, entry_id)}.")
     return found
 
 

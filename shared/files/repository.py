@@ -45,6 +45,12 @@ async def of_ids(session: AsyncSession, project_id: UUID, ids: Sequence[UUID]) -
     return (await session.scalars(rows)).all()
 
 
+async def remove(session: AsyncSession, file: File) -> None:
+    """Take back a row that this transaction made."""
+    await session.delete(file)
+    await session.flush()
+
+
 async def hide(session: AsyncSession, file: File) -> None:
     """Soft delete."""
     await session.execute(

@@ -24,7 +24,7 @@ __all__ = [
     "add_file",
     "clean_name",
     "delete_file",
-    "drop_bytes",
+    "drop_file",
     "files_by_id",
     "get_file",
     "list_files",
@@ -115,10 +115,14 @@ async def store_file(
         )
 
 
-async def drop_bytes(storage: BlobStorage, stored: StoredBytes) -> None:
-    """Remove bytes that no row will ever point at. A store that is down keeps them: they only cost."""
+async def drop_file(uow: UnitOfWork, storage: BlobStorage, file: File) -> None:
+    """Undo a file of this same transaction: its row, and the bytes that no row will ever point at.
+
+    A store that is down keeps the bytes: they only cost.
+    """
+    await repository.remove(uow.session, file)
     with suppress(StorageDown):
-        await storage.delete(stored.storage_key)
+        await storage.delete(file.storage_key)
 
 
 async def get_file(uow: UnitOfWork, project_id: UUID, file_id: UUID) -> File:

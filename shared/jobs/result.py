@@ -17,6 +17,9 @@ SUFFIX: Final = ".json.zst"
 MAX_BYTES: Final = 512 * 1024 * 1024
 """Most bytes of JSON, before compression. `encode` writes no more and `decode` reads no more."""
 _LEVEL: Final = 3
+# A compressed byte can stand for 32 kB and more: fed in small bites, a bomb is noticed after 16 MB.
+_BITE: Final = 512
+_MOST_WINDOW: Final = 1 << 27
 _BETWEEN_PAGES: Final = "\n\n"
 _KEYS: Final = frozenset(("page_number", "text", "markdown", "width", "height", "ocr", "label", "error"))
 
@@ -86,18 +89,27 @@ def _dump(value: Any) -> bytes:
 def decode(blob: bytes, *, max_bytes: int = MAX_BYTES) -> ResultDocument:
     """Read what `encode` wrote. Raises `ResultUnreadable` for anything else, and for more than `max_bytes`
     of JSON however small its compressed form is."""
-    try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(blob) as reader:
-            plain = reader.read(max_bytes + 1)
-    except (zstandard.ZstdError, MemoryError) as error:
-        raise ResultUnreadable("the result object is damaged") from error
-    if len(plain) > max_bytes:
-        raise ResultUnreadable(f"the result object is over {max_bytes} bytes")
+    plain = _unpack(blob, max_bytes)
     try:
         tree = json.loads(plain)
     except (ValueError, RecursionError) as error:
         raise ResultUnreadable("the result object is not JSON") from error
     return _read_document(tree)
+
+
+def _unpack(blob: bytes, max_bytes: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW).decompressobj()
+    plain = bytearray()
+    try:
+        for at in range(0, len(blob), _BITE):
+            plain += unpacker.decompress(blob[at : at + _BITE])
+            if len(plain) > max_bytes:
+                raise ResultUnreadable(f"the result object is over {max_bytes} bytes")
+    except zstandard.ZstdError as error:
+        raise ResultUnreadable("the result object is damaged") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise ResultUnreadable("the result object is damaged")
+    return bytes(plain)
 
 
 def _read_document(tree: Any) -> ResultDocument:

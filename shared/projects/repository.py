@@ -56,6 +56,11 @@ async def has_key(session: AsyncSession, *, role: Role, project_id: UUID | None)
     return (await session.execute(rows)).first() is not None
 
 
+async def keys(session: AsyncSession) -> Sequence[ApiKey]:
+    """Every key that was ever made, newest first."""
+    return (await session.scalars(select(ApiKey).order_by(ApiKey.id.desc()))).all()
+
+
 async def live_key(session: AsyncSession, digest: bytes) -> ApiKey | None:
     """The key with this hash, unless revoked, or expired by the database's clock."""
     rows = select(ApiKey).where(

@@ -35,11 +35,7 @@ async def bootstrap(uow: UnitOfWork) -> tuple[str | None, str | None]:
     Whatever is there already stays, and its place in the answer is None: a key is known only in the
     moment it is made. Rivals wait for each other, so each key is made once. The caller commits.
     """
-    await repository.lock_bootstrap(uow.session)
-    project = await repository.default_project(uow.session)
-    if project is None:
-        organization = await create_organization(uow, "default")
-        project = await create_project(uow, organization.id, "default", is_default=True)
+    project = await _default_project(uow)
     project_key: str | None = None
     operator_key: str | None = None
     if not await repository.has_key(uow.session, role=Role.PROJECT, project_id=project.id):
@@ -66,8 +62,11 @@ async def create_key(
 ) -> tuple[str, ApiKey]:
     """A key of a project, or an operator's when `project_id` is None; answers its token and row.
 
-    The token carries 256 random bits, is not stored, and cannot be had again.
+    The token carries 256 random bits, is not stored, and cannot be had again. An unknown project is
+    `NotFound`.
     """
+    if project_id is not None and await repository.get(uow.session, project_id) is None:
+        raise NotFound(f"No project has the id {show(Kind.PROJECT, project_id)}.")
     role = Role.OPERATOR if project_id is None else Role.PROJECT
     token = MARKS[role] + secrets.token_urlsafe(SECRET_BYTES)
     row = ApiKey(
@@ -79,6 +78,18 @@ async def create_key(
         expires_at=expires_at,
     )
     return token, await repository.add_key(uow.session, row)
+
+
+async def create_default_project_key(uow: UnitOfWork, name: str) -> str:
+    """A further key of the default project, which is made if need be; answers its token."""
+    project = await _default_project(uow)
+    token, _ = await create_key(uow, project_id=project.id, name=name)
+    return token
+
+
+async def list_keys(uow: UnitOfWork) -> Sequence[ApiKey]:
+    """All keys, newest first, revoked ones too; their tokens are known to nobody here."""
+    return await repository.keys(uow.session)
 
 
 async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
@@ -155,6 +166,16 @@ async def list_projects(
         name=name,
         limit=LIST_LIMIT,
     )
+
+
+async def _default_project(uow: UnitOfWork) -> Project:
+    """The default project. Rivals wait for each other until the commit, so it is made once."""
+    await repository.lock_bootstrap(uow.session)
+    found = await repository.default_project(uow.session)
+    if found is not None:
+        return found
+    organization = await create_organization(uow, "default")
+    return await create_project(uow, organization.id, "default", is_default=True)
 
 
 async def _check(uow: UnitOfWork, project_id: UUID, organization_id: str | None) -> None:

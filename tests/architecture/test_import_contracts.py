@@ -12,9 +12,9 @@ import pytest
 
 from tests.architecture.sources import PACKAGES, ROOT
 
-CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-    "importlinter"
-]["contracts"]
+CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "tool"
+]["importlinter"]["contracts"]
 NAMES: dict[str, str] = {contract["id"]: contract["name"] for contract in CONTRACTS}
 
 # contract, file to write or add to, line to put there
@@ -45,6 +45,9 @@ BREAKS = [
     ("worker", "services/worker/runtime.py", "import services.worker.tasks.work"),
     ("worker", "services/worker/offence.py", ""),
     ("tasks", "services/worker/tasks/work.py", "import services.worker.tasks.orchestrate"),
+    ("engines", "services/worker/engines/text.py", "import services.worker.engines.liteparse"),
+    ("engines", "services/worker/engines/port.py", "import services.worker.engines.sandbox"),
+    ("engine-names", "services/worker/runtime.py", "import services.worker.engines.liteparse"),
     ("sql", "shared/jobs/service.py", "import sqlalchemy"),
     ("sql", "shared/batches/advance.py", "from sqlalchemy import text"),
     ("sql", "services/api/health.py", "from sqlalchemy.ext.asyncio import AsyncSession"),
@@ -105,7 +108,9 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
 def test_an_offence_is_named(tree: Path, contract: str, file: str, line: str) -> None:
     path = tree / file
     # After the module's docstring and imports, so that the file stays a valid module.
-    path.write_text((path.read_text(encoding="utf-8") if path.exists() else "") + f"\n{line}\n", encoding="utf-8")
+    path.write_text(
+        (path.read_text(encoding="utf-8") if path.exists() else "") + f"\n{line}\n", encoding="utf-8"
+    )
     result = lint(tree, contract)
     assert f"{NAMES[contract]} BROKEN" in result.stdout, result.stdout + result.stderr
     assert result.returncode == 1
@@ -121,7 +126,9 @@ def test_migrations_know_nothing_but_the_tables() -> None:
     from tests.architecture.sources import imports_of, python_files, relative
 
     ours = {
-        relative(path): sorted(name for name in imports_of(path) if name.split(".")[0] in (*PACKAGES, "tests"))
+        relative(path): sorted(
+            name for name in imports_of(path) if name.split(".")[0] in (*PACKAGES, "tests")
+        )
         for path in python_files("alembic")
     }
     assert ours.pop("alembic/env.py") == ["shared.tables"]

@@ -22,7 +22,8 @@ REVISIONS = [
 # What makes a schema, one question for each kind of thing, named and ordered by name.
 CATALOG = {
     "columns": """
-        SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity, identity_generation
+        SELECT table_name, column_name, data_type, is_nullable, column_default,
+            is_identity, identity_generation
         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
         ORDER BY 1, 2""",
     "constraints": """
@@ -126,7 +127,8 @@ async def test_storage_options_of_the_models_are_in_force(empty_engine: AsyncEng
     await migrations.upgrade(empty_engine)
     wanted = {
         table.name: {
-            f"{option}={value}" for option, value in (table.dialect_options["postgresql"]["with"] or {}).items()
+            f"{option}={value}"
+            for option, value in (table.dialect_options["postgresql"]["with"] or {}).items()
         }
         for table in metadata.sorted_tables
     }

@@ -80,7 +80,7 @@ def test_statements_are_written_and_never_committed() -> None:
 @pytest.mark.parametrize(
     ("call", "homes"),
     [
-        (r"(^|\.)begin(_nested)?$", {"shared/db/migrations.py"}),
+        (r"(engine|connection|session)\.begin(_nested)?$", {"shared/db/migrations.py"}),
         (r"(^|\.)create_async_engine$", {"shared/db/engine.py"}),
         (r"(^|\.)async_sessionmaker$", {"shared/db/unit_of_work.py"}),
         (r"\.(create_all|drop_all)$", set()),
@@ -128,15 +128,15 @@ def test_a_port_is_small() -> None:
     assert not {port: methods for port, methods in ports.items() if methods > METHODS_OF_A_PORT}
 
 
-def test_a_service_takes_the_unit_of_work_first() -> None:
+def test_the_unit_of_work_comes_first() -> None:
     wrong = [
         f"{relative(path)}::{node.name}"
         for path in CODE
-        if path.stem == "service" and relative(path).startswith("shared/")
+        if relative(path).startswith("shared/")
         for node in parsed(path).body
         if isinstance(node, ast.AsyncFunctionDef)
-        and not node.name.startswith("_")
-        and (not node.args.args or node.args.args[0].arg != "uow")
+        for place, argument in enumerate(node.args.args + node.args.kwonlyargs)
+        if argument.annotation and ast.unparse(argument.annotation) == "UnitOfWork" and place > 0
     ]
     assert not wrong
 

@@ -8,13 +8,12 @@ end of stdin is the end of the child. Results go to a file in its working folder
 import errno
 import importlib
 import importlib.util
-import io
 import json
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 from services.worker.engines import limits as limiting
 from services.worker.engines.port import Engine, Refused, Source
@@ -22,7 +21,9 @@ from services.worker.engines.sniff import HEAD_BYTES, PAGED, Kind, kind_of
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import ResultDocument, ResultTooLarge, encode
 
-_FULL_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE))
+_TROUBLE_OF_OURS: Final = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+)
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -48,7 +49,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    return io.open(requests, "rb"), cast(BinaryIO, io.open(answers, "wb", buffering=0))
+    return os.fdopen(requests, "rb"), cast(BinaryIO, os.fdopen(answers, "wb", buffering=0))
 
 
 def _answer(answers: BinaryIO, answer: dict[str, Any]) -> None:
@@ -93,20 +94,24 @@ def _serve(request: dict[str, Any], engines: _Engines, limits: limiting.SandboxL
         return _parse(source, request, engines)
     except Refused as refused:
         return _failed(refused.code, refused.message, retryable=refused.retryable)
-    except MemoryError:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Wider than Exception: a panic of a native parser is none.
+    except BaseException as error:  # noqa: BLE001
         traceback.print_exc()
+        return _explained(error)
+
+
+def _explained(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return _failed(FailureCode.OUT_OF_MEMORY, "The document needs more memory than one file may use.")
-    except ImportError as error:
-        traceback.print_exc()
+    if isinstance(error, ImportError):
         return {"infra": f"an engine cannot be imported: {error.name or error}"}
-    except OSError as error:
-        traceback.print_exc()
-        return _disk_trouble(error)
-    except BaseException as error:
-        # Wider than Exception: a panic of a native parser is none.
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        return _defect(error)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return _written_too_much(None)
+    if isinstance(error, OSError) and error.errno in _TROUBLE_OF_OURS:
+        return {"infra": f"the sandbox's folder: {error.strerror}"}
+    return _failed(FailureCode.ENGINE_ERROR, f"The engine failed on this document ({type(error).__name__}).")
 
 
 def _parse(source: Source, request: dict[str, Any], engines: _Engines) -> dict[str, Any]:
@@ -134,27 +139,11 @@ def _head(path: Path, most_bytes: int) -> bytes | dict[str, Any]:
     return head
 
 
-def _disk_trouble(error: OSError) -> dict[str, Any]:
-    if error.errno == errno.EFBIG:
-        return _written_too_much(None)
-    if error.errno == errno.ENOMEM:
-        return _failed(FailureCode.OUT_OF_MEMORY, "The document needs more memory than one file may use.")
-    if error.errno in _FULL_DISK:
-        return {"infra": f"the sandbox's folder: {error.strerror}"}
-    return _defect(error, traced=True)
-
-
 def _written_too_much(most: int | None) -> dict[str, Any]:
     size = f" of {most // 2**20} MB" if most and most >= 2**20 else ""
     return _failed(
         FailureCode.DOCUMENT_TOO_LARGE, f"What is in the document is over the limit{size} of one result."
     )
-
-
-def _defect(error: BaseException, *, traced: bool = False) -> dict[str, Any]:
-    if not traced:
-        traceback.print_exception(error)
-    return _failed(FailureCode.ENGINE_ERROR, f"The engine failed on this document ({type(error).__name__}).")
 
 
 def _failed(code: FailureCode, message: str, *, retryable: bool = False) -> dict[str, Any]:

@@ -14,10 +14,11 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _DECLARED: Final = re.compile(
-    rb"""(?:<\?xml[^>]*?encoding|<meta[^>]*?charset)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.I
+    rb"""(?:<\?xml[^>]*?encoding|<meta[^>]*?charset)\s*=\s*["']?\s*([\w.:-]{2,40})""", re.IGNORECASE
 )
 _CONTROLS: Final = bytes(set(range(32)) - {0x07, 0x08, 0x09, 0x0A, 0x0C, 0x0D, 0x1A, 0x1B})
 _MOST_CONTROLS: Final = 0.02
+_FEWEST_UNITS: Final = 2
 _WESTERN: Final = ("cp1252", "latin_1")
 
 
@@ -54,7 +55,7 @@ def _marked(data: bytes) -> str | None:
 def _unmarked_utf16(sample: bytes) -> str | None:
     """UTF-16 without a mark: in text of any alphabet the line ends and blanks put zeros on one side only."""
     even, odd = sample[0::2], sample[1::2]
-    if len(odd) < 2:
+    if len(odd) < _FEWEST_UNITS:
         return None
     for zeros, others, codec in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         if zeros.count(0) < len(zeros) * 0.4 or others.count(0):
@@ -80,7 +81,8 @@ def _declared(data: bytes) -> str | None:
 
 
 def _guessed(data: bytes) -> str:
-    from charset_normalizer import from_bytes
+    # Only now: nearly every text is UTF-8 and needs none of it.
+    from charset_normalizer import from_bytes  # noqa: PLC0415
 
     matches = from_bytes(data[:_SAMPLE])
     best = matches.best()

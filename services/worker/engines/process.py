@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
 from services.worker.engines.limits import SandboxLimits, resident_bytes
@@ -56,6 +56,10 @@ class Child:
         self.project_id = project_id
         self.served = 0
         self._process = process
+        # Pipes were asked for, so they are there.
+        self._in = cast(asyncio.StreamWriter, process.stdin)
+        self._out = cast(asyncio.StreamReader, process.stdout)
+        self._err = cast(asyncio.StreamReader, process.stderr)
         self._stderr = bytearray()
         self._cause: Cause | None = None
         self._peak = 0
@@ -111,11 +115,9 @@ class Child:
         self._stderr.clear()
         self._peak = 0
         self.served += 1
-        stdin = self._process.stdin
-        assert stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            stdin.write(json.dumps(request).encode() + b"\n")
-            await stdin.drain()
+            self._in.write(json.dumps(request).encode() + b"\n")
+            await self._in.drain()
         answer = asyncio.create_task(self._line())
         try:
             await self._watch(answer, limits)
@@ -127,9 +129,7 @@ class Child:
     def kill(self, cause: Cause) -> None:
         """End it and whatever it started, now; the first cause is remembered."""
         self._cause = self._cause or cause
-        # Its group outlives it when it has left something behind, so its own death is no reason to stop.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill_group()
 
     async def end(self) -> None:
         """Kill it, wait for it, delete its folder."""
@@ -139,7 +139,7 @@ class Child:
                 await self._process.wait()
         self._pump.cancel()
         # Private, but the only way to give the pipes back while a stray grandchild still holds them.
-        self._process._transport.close()  # type: ignore[attr-defined]
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         scratch.remove(self.folder)
 
     async def _watch(self, answer: "asyncio.Task[bytes]", limits: SandboxLimits) -> None:
@@ -158,19 +158,18 @@ class Child:
             elif scratch.size_of(self.folder) > limits.written_bytes:
                 self.kill(Cause.WRITTEN)
             if not self.alive:
-                self.kill(Cause.STOPPED) if self._cause else self._kill_strays()
+                self._kill_group()
                 return
 
-    def _kill_strays(self) -> None:
+    def _kill_group(self) -> None:
+        # Its group outlives it when it has left something behind, so its own death is no reason to stop.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _line(self) -> bytes:
         """One whole line; empty when there is none to come."""
-        stdout = self._process.stdout
-        assert stdout is not None
         try:
-            line = await stdout.readline()
+            line = await self._out.readline()
         except ValueError:
             self.kill(Cause.BABBLE)
             return b""
@@ -184,9 +183,7 @@ class Child:
         return Ended(self._cause, self._process.returncode, self._peak, self.stderr)
 
     async def _keep_stderr(self) -> None:
-        stderr = self._process.stderr
-        assert stderr is not None
-        while piece := await stderr.read(_STDERR_KEPT):
+        while piece := await self._err.read(_STDERR_KEPT):
             self._stderr += piece
             del self._stderr[:-_STDERR_KEPT]
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from services.worker.engines import scratch, verdicts
 from services.worker.engines.limits import SandboxLimits
@@ -129,17 +129,9 @@ class Sandbox:
         return verdict, result
 
     async def _ask(self, child: Child, request: ParseRequest, path: Path) -> tuple[Verdict, Path | None]:
-        assert self._scratch is not None
         token = secrets.token_hex(8)
         made = child.folder / (token + SUFFIX)
-        question = {
-            "id": token,
-            "path": str(path.absolute()),
-            "name": request.name,
-            "options": dict(request.options),
-            "result": str(made),
-        }
-        reply = await child.ask(question, self._limits)
+        reply = await child.ask(_question(token, request, path, made), self._limits)
         if isinstance(reply, bytes):
             verdict = verdicts.of_answer(reply, expected_id=token)
         else:
@@ -150,7 +142,7 @@ class Sandbox:
             )
         if verdict != Verdict(pages=verdict.pages, engine=verdict.engine):
             return verdict, None
-        result = self._scratch.take_result(made, most_bytes=self._limits.written_bytes)
+        result = self._folders().take_result(made, most_bytes=self._limits.written_bytes)
         return (verdict, result) if result else (verdicts.nothing_there(), None)
 
     async def _ask_about_copy(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
@@ -170,15 +162,18 @@ class Sandbox:
         if child is not None and self._is_good(child, project_id):
             return child
         await self._drop_child()
-        if self._scratch is None:
-            self._scratch = scratch.Scratch(self._parent_folder)
-        folder = self._scratch.work_folder()
+        folder = self._folders().work_folder()
         self._child = await Child.start(
             folder, project_id=project_id, limits=self._limits, engines=self._engines
         )
         if self._stopped:
             self._child.kill(Cause.STOPPED)
         return self._child
+
+    def _folders(self) -> scratch.Scratch:
+        if self._scratch is None:
+            self._scratch = scratch.Scratch(self._parent_folder)
+        return self._scratch
 
     def _is_good(self, child: Child, project_id: str) -> bool:
         return (
@@ -193,3 +188,13 @@ class Sandbox:
         if child is not None:
             with contextlib.suppress(OSError):
                 await child.end()
+
+
+def _question(token: str, request: ParseRequest, path: Path, made: Path) -> dict[str, Any]:
+    return {
+        "id": token,
+        "path": str(path.absolute()),
+        "name": request.name,
+        "options": dict(request.options),
+        "result": str(made),
+    }

@@ -72,7 +72,7 @@ def empty(folder: Path) -> None:
             if entry.is_dir(follow_symlinks=False):
                 remove(Path(entry.path))
             else:
-                os.unlink(entry.path)
+                Path(entry.path).unlink()
 
 
 def size_of(folder: Path) -> int:
@@ -82,7 +82,7 @@ def size_of(folder: Path) -> int:
         for name in names:
             seen += 1
             try:
-                total += os.lstat(os.path.join(where, name)).st_size
+                total += Path(where, name).lstat().st_size
             except FileNotFoundError:
                 continue
         if seen > _MOST_ENTRIES:

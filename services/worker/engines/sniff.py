@@ -40,9 +40,9 @@ PAGED: Final = frozenset((Kind.PDF, Kind.PNG, Kind.JPEG, Kind.TIFF, Kind.WEBP, K
 
 _SUPPORTED: Final = "PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, HTML, Markdown, CSV, TSV, JSON, XML and plain text"
 _PLAIN: Final = (
-    "txt text log out err rst adoc org tex bib srt vtt eml mbox ics vcf ini cfg conf toml yaml yml properties env diff"
-    " patch sql py js mjs ts tsx jsx java kt c h cc cpp hpp cs go rs rb php pl lua r jl scala swift sh bash zsh bat ps1"
-    " css scss less gitignore dockerfile makefile asc prn"
+    "txt text log out err rst adoc org tex bib srt vtt eml mbox ics vcf ini cfg conf toml yaml yml properties"
+    " env diff patch sql py js mjs ts tsx jsx java kt c h cc cpp hpp cs go rs rb php pl lua r jl scala swift"
+    " sh bash zsh bat ps1 css scss less gitignore dockerfile makefile asc prn"
 )
 _BY_NAME: Final = {
     **dict.fromkeys(_PLAIN.split(), Kind.PLAIN),
@@ -96,6 +96,7 @@ _OFFICE: Final = {
 }
 _BMP_HEADERS: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 _PDF_SEARCH: Final = 1024
+_WEAK: Final = 3
 
 
 def kind_of(head: bytes, name: str) -> Kind:
@@ -132,7 +133,7 @@ def _as_text(head: bytes, extension: str) -> Kind:
     is_text = encoding.looks_like_text(head)
     for signature, what in _FOREIGN:
         # Two or three letters are also how a text may begin.
-        if head.startswith(signature) and (len(signature) > 3 or not is_text):
+        if head.startswith(signature) and (len(signature) > _WEAK or not is_text):
             raise _unsupported(f"The file is {_OFFICE.get(extension, what)}")
     if is_text and extension in _BY_NAME:
         return _BY_NAME[extension]

@@ -8,6 +8,8 @@ from typing import BinaryIO, Final
 _SUBFILE_TYPE: Final = 254
 _REDUCED: Final = 1
 _MOST_ENTRIES: Final = 4096
+_SHORT: Final = 2
+_LONG: Final = 4
 
 
 def image_offsets(path: Path, *, limit: int) -> list[int]:
@@ -44,8 +46,8 @@ def _directory(file: BinaryIO, order: str, at: int) -> tuple[bool, int | None]:
     """Whether it is of a full image, and where the next one is: 0 at the end, None when this one is
     damaged."""
     file.seek(at)
-    raw = file.read(2)
-    count = struct.unpack(order + "H", raw)[0] if len(raw) == 2 else 0
+    raw = file.read(_SHORT)
+    count = struct.unpack(order + "H", raw)[0] if len(raw) == _SHORT else 0
     if not 0 < count <= _MOST_ENTRIES:
         return False, None
     entries = file.read(12 * count)
@@ -59,5 +61,5 @@ def _directory(file: BinaryIO, order: str, at: int) -> tuple[bool, int | None]:
 
 
 def _unsigned(file: BinaryIO, order: str) -> int:
-    raw = file.read(4)
-    return int(struct.unpack(order + "I", raw)[0]) if len(raw) == 4 else 0
+    raw = file.read(_LONG)
+    return int(struct.unpack(order + "I", raw)[0]) if len(raw) == _LONG else 0

@@ -3,6 +3,7 @@ believed unchecked: it may have been taken over by the document."""
 
 import json
 import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,40 @@ _MEMORY_WORDS: Final = (
     "Out of memory",
     "Cannot allocate memory",
 )
-_OUT_OF_MEMORY: Final = "The document needs more memory than one file may use."
+_NEARLY: Final = 0.9
+_CPU: Final = "cpu"
+_BY_SIGNAL: Final[Mapping[int, str]] = {
+    signal.SIGALRM: Cause.WALL,
+    signal.SIGXFSZ: Cause.WRITTEN,
+    signal.SIGXCPU: _CPU,
+}
+_REASONS: Final[Mapping[str | None, Callable[[SandboxLimits], tuple[FailureCode, str, bool]]]] = {
+    Cause.WALL: lambda limits: (
+        FailureCode.TIMEOUT,
+        f"The document was not read within {limits.wall_s:g} s.",
+        True,
+    ),
+    _CPU: lambda limits: (
+        FailureCode.TIMEOUT,
+        f"The document needs more than {limits.cpu_s:g} s of processor time.",
+        True,
+    ),
+    Cause.MEMORY: lambda _: (
+        FailureCode.OUT_OF_MEMORY,
+        "The document needs more memory than one file may use.",
+        False,
+    ),
+    Cause.WRITTEN: lambda _: (
+        FailureCode.DOCUMENT_TOO_LARGE,
+        "Reading the document wrote more than one file may write.",
+        False,
+    ),
+    Cause.BABBLE: lambda _: (
+        FailureCode.ENGINE_ERROR,
+        "The engine broke its protocol on this document.",
+        False,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +92,17 @@ def of_answer(line: bytes, *, expected_id: str) -> Verdict:
 def _checked(raw: dict[str, Any]) -> Verdict:
     code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
     pages, engine = raw.get("pages"), raw.get("engine")
-    good = (
-        (code is None or code in FailureCode.__members__.values())
+    if not (
+        isinstance(code, str | None)
+        and (code is None or code in FailureCode.__members__)
         and isinstance(message, str | None)
         and isinstance(retryable, bool)
-        and type(pages) is int
-        and 0 <= pages <= _MOST_PAGES
         and isinstance(engine, str)
-    )
-    if not good:
+        and isinstance(pages, int)
+        and not isinstance(pages, bool)
+        and 0 <= pages <= _MOST_PAGES
+    ):
         return _nonsense()
-    assert isinstance(pages, int) and isinstance(engine, str) and isinstance(retryable, bool)
     known = None if code is None else FailureCode(code)
     lost = known is FailureCode.OUT_OF_MEMORY
     return Verdict(
@@ -93,34 +127,17 @@ def of_death(ended: Ended, limits: SandboxLimits) -> Verdict:
 
 def _reason(ended: Ended, limits: SandboxLimits) -> tuple[FailureCode, str, bool]:
     died_of = -(ended.returncode or 0)
-    if ended.cause is Cause.WALL or died_of == signal.SIGALRM:
-        return FailureCode.TIMEOUT, f"The document was not read within {limits.wall_s:g} s.", True
-    if ended.cause is Cause.MEMORY:
-        return FailureCode.OUT_OF_MEMORY, _OUT_OF_MEMORY, False
-    if ended.cause is Cause.WRITTEN or died_of == signal.SIGXFSZ:
-        return (
-            FailureCode.DOCUMENT_TOO_LARGE,
-            "Reading the document wrote more than one file may write.",
-            False,
-        )
-    if ended.cause is Cause.BABBLE:
-        return FailureCode.ENGINE_ERROR, "The engine broke its protocol on this document.", False
-    if died_of == signal.SIGXCPU:
-        return (
-            FailureCode.TIMEOUT,
-            f"The document needs more than {limits.cpu_s:g} s of processor time.",
-            True,
-        )
-    if any(words in ended.stderr for words in _MEMORY_WORDS) or ended.peak_bytes > limits.memory_bytes * 0.9:
-        return FailureCode.OUT_OF_MEMORY, _OUT_OF_MEMORY, False
+    how = ended.cause or _BY_SIGNAL.get(died_of)
+    if how in _REASONS:
+        return _REASONS[how](limits)
+    said_so = any(words in ended.stderr for words in _MEMORY_WORDS)
+    if said_so or ended.peak_bytes > limits.memory_bytes * _NEARLY:
+        return _REASONS[Cause.MEMORY](limits)
     if died_of == signal.SIGKILL:
-        return (
-            FailureCode.ENGINE_ERROR,
-            "The engine was killed from outside while it read this document.",
-            True,
-        )
-    how = f"signal {died_of}" if died_of > 0 else f"exit code {ended.returncode}"
-    return FailureCode.ENGINE_ERROR, f"The engine crashed on this document ({how}).", False
+        message = "The engine was killed from outside while it read this document."
+        return FailureCode.ENGINE_ERROR, message, True
+    shown = f"signal {died_of}" if died_of > 0 else f"exit code {ended.returncode}"
+    return FailureCode.ENGINE_ERROR, f"The engine crashed on this document ({shown}).", False
 
 
 def nothing_there() -> Verdict:

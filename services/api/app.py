@@ -1,0 +1,74 @@
+"""The application: the only place of the API that reads Settings."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.api import (
+    batch_results,
+    batches,
+    configurations,
+    directories,
+    directory_files,
+    error_handlers,
+    files,
+    health,
+    parse,
+    projects,
+)
+from services.api.dependencies import Door
+from services.api.middleware import Bodies, EmptyQueryValues, RequestIds
+from services.api.signing import Signer
+from shared import __version__, telemetry
+from shared.config import Settings
+from shared.db import migrations
+from shared.queue.messages import TaskQueue
+from shared.wiring import open_resources
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+PAGES = (health, projects, files, directories, directory_files, configurations, batches, batch_results, parse)
+
+
+def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = None) -> FastAPI:
+    """The API over `settings`, or over the environment's when left out (as a server's factory).
+
+    It starts without its database: requests answer 503 until that is there. `queue` stands in for the
+    broker in tests.
+    """
+    if settings is None:
+        settings = Settings()
+        telemetry.set_up(json=settings.log_json)
+    app = FastAPI(
+        title="Batchmill",
+        version=__version__,
+        lifespan=_lifespan(settings, queue),
+        redirect_slashes=False,
+    )
+    # The last one added is the outermost.
+    app.add_middleware(EmptyQueryValues)
+    app.add_middleware(Bodies)
+    app.add_middleware(RequestIds)
+    error_handlers.install(app)
+    for page in PAGES:
+        app.include_router(page.router)
+    return app
+
+
+def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        resources = open_resources(settings, name="api", queue=queue)
+        app.state.door = Door(
+            resources=resources,
+            signer=Signer(settings.signing_key()),
+            public_url=settings.api.public_url,
+            max_upload_bytes=settings.api.max_upload_bytes,
+        )
+        app.state.revision = migrations.head()
+        try:
+            yield
+        finally:
+            await resources.close()
+
+    return lifespan

@@ -1,0 +1,74 @@
+"""What became of each file of a batch, at any time: an extension of the contract, in pages."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel
+
+from services.api.dependencies import ProjectId, ProjectPage, Uow
+from services.api.paging import PageOf
+from shared import ids
+from shared.batches import service as batch_service
+from shared.batches.service import BatchResult
+from shared.db.repository import Page
+from shared.jobs.lifecycle import JobType
+
+router = APIRouter(tags=["batches"])
+
+JOB_IDS = {JobType.PARSE: ids.Kind.PARSE_JOB, JobType.EXTRACT: ids.Kind.EXTRACT_JOB}
+
+
+class Reference(BaseModel):
+    """The job of one file."""
+
+    type: JobType
+    id: str
+
+
+class FileOut(BaseModel):
+    """One source file with its name beside it, so that nobody has to look the id up."""
+
+    source_directory_file_id: str
+    name: str
+    external_file_id: str | None
+    job_reference: Reference | None
+    status: str
+    error_code: str | None
+    error_message: str | None
+    pages: int | None
+    seconds: float | None
+
+
+def show(result: BatchResult, kind: JobType) -> FileOut:
+    """The row on the wire; a file without a job has no reference."""
+    reference = None
+    if result.job_id is not None:
+        reference = Reference(type=kind, id=ids.show(JOB_IDS[kind], result.job_id))
+    return FileOut(
+        source_directory_file_id=ids.show(ids.Kind.DIRECTORY_FILE, result.directory_file_id),
+        name=result.name,
+        external_file_id=result.external_file_id,
+        job_reference=reference,
+        status=result.status,
+        error_code=result.error_code,
+        error_message=result.error_message,
+        pages=result.pages,
+        seconds=result.seconds,
+    )
+
+
+@router.get("/api/v2/batches/{batch_id}/results")
+async def list_results(
+    uow: Uow, project_id: ProjectId, page: ProjectPage, batch_id: Annotated[str, Path()]
+) -> PageOf[FileOut]:
+    """A page of the batch's files in the order of the directory, whatever the batch's state."""
+    batch = await batch_service.get_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id))
+    kind = JobType(batch.job_type)
+    # The position in the list is the file's number; a page token carries it in the room of an id.
+    after = 0 if page.after is None else page.after.int
+    rows = list(await batch_service.results_page(uow, batch, after_seq=after, size=page.size + 1))
+    more = len(rows) > page.size
+    rows = rows[: page.size]
+    found = Page(rows, UUID(int=rows[-1].seq) if more else None, batch.total if page.count else None)
+    return page.answer(found, lambda row: show(row, kind))

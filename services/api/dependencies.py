@@ -1,0 +1,178 @@
+"""What pages ask for: the unit of work, the caller, the project, the page, and what to expand."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
+
+from services.api.authentication import token_of
+from services.api.downloads import Links
+from services.api.paging import PageAsk, filters_of, read_token
+from services.api.signing import Signer
+from shared import ids
+from shared.db.repository import page_size as within_bounds
+from shared.db.unit_of_work import UnitOfWork
+from shared.errors import NotFound
+from shared.projects import service as project_service
+from shared.projects.service import Caller
+from shared.storage.port import BlobStorage
+from shared.wiring import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the application was opened with; lies in `app.state.door` while it runs."""
+
+    resources: Resources
+    signer: Signer
+    public_url: str | None
+    max_upload_bytes: int
+
+
+def door(request: Request) -> Door:
+    """The door of this application."""
+    found: Door = request.app.state.door
+    return found
+
+
+def storage(request: Request) -> BlobStorage:
+    """Where bytes lie."""
+    return door(request).resources.storage
+
+
+async def unit_of_work(request: Request) -> AsyncIterator[UnitOfWork]:
+    """One request's transaction. Committed before the answer is sent, so a commit that fails is an error."""
+    async with door(request).resources.unit_of_work() as uow:
+        yield uow
+        await uow.commit()
+
+
+TheDoor = Annotated[Door, Depends(door)]
+Storage = Annotated[BlobStorage, Depends(storage)]
+Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
+
+
+async def caller(request: Request, uow: Uow) -> Caller:
+    """Whoever's key the request carries."""
+    return await project_service.authenticate(uow, token_of(request))
+
+
+TheCaller = Annotated[Caller, Depends(caller)]
+
+
+async def project(
+    uow: Uow,
+    who: TheCaller,
+    project_id: Annotated[str | None, Query(description="Project; the key's own when left out.")] = None,
+    organization_id: Annotated[str | None, Query(description="Organisation of the project.")] = None,
+) -> UUID:
+    """The project that the request speaks of."""
+    return await project_service.resolve_project(
+        uow, who, project_id=project_id, organization_id=organization_id
+    )
+
+
+ProjectId = Annotated[UUID, Depends(project)]
+
+
+def links(request: Request) -> Links:
+    """Makes download links that the caller can follow: under the public URL, else the one it used itself."""
+    own = door(request)
+    return Links((own.public_url or str(request.base_url)).rstrip("/"), own.signer)
+
+
+TheLinks = Annotated[Links, Depends(links)]
+
+PageSize = Annotated[int | None, Query(description="1 to 1,000, 50 when left out; coerced, not refused.")]
+PageToken = Annotated[str | None, Query(description="`next_page_token` of the page before.")]
+IncludeTotal = Annotated[bool, Query(description="Count all rows into `total_size`.")]
+
+
+def page_of_project(
+    request: Request,
+    tenant: ProjectId,
+    page_size: PageSize = None,
+    page_token: PageToken = None,
+    include_total: IncludeTotal = False,  # noqa: FBT002 - read from the query by its name
+) -> PageAsk:
+    """The page asked for, of a list inside a project."""
+    return _page(request, tenant, page_size, page_token, count=include_total)
+
+
+def page_of_caller(
+    request: Request,
+    who: TheCaller,
+    page_size: PageSize = None,
+    page_token: PageToken = None,
+    include_total: IncludeTotal = False,  # noqa: FBT002 - read from the query by its name
+) -> PageAsk:
+    """The page asked for, of a list that spans projects."""
+    return _page(request, who.key_id, page_size, page_token, count=include_total)
+
+
+ProjectPage = Annotated[PageAsk, Depends(page_of_project)]
+CallerPage = Annotated[PageAsk, Depends(page_of_caller)]
+
+
+def expand(
+    request: Request, _expand: Annotated[list[str] | None, Query(alias="expand")] = None
+) -> frozenset[str]:
+    """What to expand: repeated parameters and comma lists; values that nobody knows are left in peace."""
+    named = (part.strip() for value in request.query_params.getlist("expand") for part in value.split(","))
+    return frozenset(part for part in named if part)
+
+
+Expand = Annotated[frozenset[str], Depends(expand)]
+
+
+def _as_utc(moment: datetime) -> datetime:
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this moment is outside the calendar") from None
+
+
+def _plus(raw: Any) -> Any:
+    # A '+' that was not percent-encoded arrives as a space: 2026-01-01T00:00:00 02:00.
+    return raw.replace(" ", "+") if isinstance(raw, str) and "T" in raw else raw
+
+
+Moment = Annotated[datetime, BeforeValidator(_plus), AfterValidator(_as_utc)]
+"""A time on the wire; one without an offset is UTC (contract 0)."""
+
+
+def known_ids(kind: ids.Kind, texts: list[str] | None) -> list[UUID] | None:
+    """The ids of a filter. What is no id of this kind is the id of nothing: it matches no row."""
+    if texts is None:
+        return None
+    found: list[UUID] = []
+    for one in (part for text in texts for part in text.split(",")):
+        try:
+            found.append(ids.parse(kind, one.strip()))
+        except NotFound:
+            continue
+    return found
+
+
+def read_json(model: type[BaseModel], text: str, *where: str) -> Any:
+    """A model out of a form field; refused like a body: 422, with the place."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError(
+            [{**one, "loc": ("body", *where, *one["loc"])} for one in found]
+        ) from None
+
+
+def _page(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:
+    signer = door(request).signer
+    filters = filters_of(request, tenant)
+    after = None if token is None else read_token(signer, token, filters)
+    return PageAsk(within_bounds(size), after, count, filters, signer)

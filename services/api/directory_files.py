@@ -1,0 +1,247 @@
+"""The files of a directory (contract 2.2)."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from services.api.dependencies import (
+    Expand,
+    Moment,
+    ProjectId,
+    ProjectPage,
+    Storage,
+    TheDoor,
+    TheLinks,
+    Uow,
+    known_ids,
+)
+from services.api.downloads import Links, PresignedUrl
+from services.api.paging import PageOf
+from services.api.uploads import Form, form_of
+from shared import ids
+from shared.directories import service as directory_service
+from shared.directories.model import DirectoryFile
+from shared.directories.service import EntryFilters
+from shared.errors import InvalidInput
+from shared.files import service as file_service
+
+router = APIRouter(tags=["directory files"])
+BASE = "/api/v1/beta/directories/{directory_id}/files"
+ONE = BASE + "/{directory_file_id}"
+UPLOAD = form_of("upload_file", "display_name", "unique_id", "external_file_id", "metadata")
+
+NO_ID = UUID(int=0)
+
+
+class EntryIn(BaseModel):
+    """A stored file to place in a directory."""
+
+    file_id: str
+    display_name: Annotated[str, Field(max_length=3_000)] | None = None
+    unique_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class EntryChanges(BaseModel):
+    """What is not sent stays."""
+
+    display_name: Annotated[str, Field(max_length=3_000)] | None = None
+    unique_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    target_directory_id: str | None = None
+
+
+class EntryQuery(BaseModel):
+    """What a list is narrowed by."""
+
+    display_name: str | None = None
+    display_name_contains: str | None = None
+    unique_id: str | None = None
+    file_id: str | None = None
+    include_deleted: bool = False
+    updated_at_on_or_after: Moment | None = None
+    updated_at_on_or_before: Moment | None = None
+
+
+def filters_of(asked: Annotated[EntryQuery, Query()]) -> EntryFilters:
+    """The same for the room; a file_id that is none matches nothing."""
+    given = asked.model_dump(exclude={"file_id"})
+    if asked.file_id is None:
+        return EntryFilters(**given)
+    return EntryFilters(**given, file_id=(known_ids(ids.Kind.FILE, [asked.file_id]) or [NO_ID])[0])
+
+
+Filters = Annotated[EntryFilters, Depends(filters_of)]
+
+
+class EntryOut(BaseModel):
+    """A directory's file on the wire."""
+
+    id: str
+    directory_id: str
+    display_name: str
+    project_id: str
+    unique_id: str
+    file_id: str
+    external_file_id: str | None
+    metadata: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    download_url: PresignedUrl | None = None
+
+
+def show(entry: DirectoryFile, links: Links | None = None) -> EntryOut:
+    """The row as the contract has it; with `links`, its download URL too."""
+    return EntryOut(
+        id=ids.show(ids.Kind.DIRECTORY_FILE, entry.id),
+        directory_id=ids.show(ids.Kind.DIRECTORY, entry.directory_id),
+        display_name=entry.display_name,
+        project_id=ids.show(ids.Kind.PROJECT, entry.project_id),
+        unique_id=entry.unique_id,
+        file_id=ids.show(ids.Kind.FILE, entry.file_id),
+        external_file_id=entry.external_file_id,
+        metadata=entry.file_metadata,
+        created_at=entry.created_at,
+        updated_at=entry.updated_at,
+        deleted_at=entry.deleted_at,
+        download_url=links.to(entry.project_id, entry.file_id) if links else None,
+    )
+
+
+def shown(expand: Expand, links: TheLinks) -> Callable[[DirectoryFile], EntryOut]:
+    """`show`, with download links when they are asked for."""
+    return partial(show, links=links if "download_url" in expand else None)
+
+
+Shown = Annotated[Callable[[DirectoryFile], EntryOut], Depends(shown)]
+
+
+@router.post(BASE + "/upload", status_code=201, openapi_extra=UPLOAD)
+async def upload(
+    request: Request,
+    uow: Uow,
+    project_id: ProjectId,
+    directory_id: str,
+    storage: Storage,
+    door: TheDoor,
+) -> EntryOut:
+    """Upload into the directory. The same bytes under the same unique_id again: the file that is there."""
+    directory = await directory_service.get_directory(
+        uow, project_id, ids.parse(ids.Kind.DIRECTORY, directory_id)
+    )
+    form = Form(request, file_field="upload_file", max_bytes=door.max_upload_bytes)
+    part = await form.open_file()
+    name = file_service.clean_name(part.name)
+    async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
+        await form.rest()
+        metadata = _metadata(form.fields.get("metadata"))
+        file = await file_service.add_file(uow, project_id, stored, name=name)
+        entry = await directory_service.add_entry(
+            uow,
+            directory,
+            file,
+            display_name=form.fields.get("display_name") or None,
+            unique_id=form.fields.get("unique_id") or None,
+            external_file_id=form.fields.get("external_file_id") or None,
+            metadata=metadata,
+        )
+        if entry.file_id != file.id:
+            await file_service.drop_file(uow, storage, file)
+    return show(entry)
+
+
+@router.post(BASE, status_code=201)
+async def add(uow: Uow, project_id: ProjectId, directory_id: str, asked: EntryIn) -> EntryOut:
+    """Place a file that was uploaded before."""
+    directory = await directory_service.get_directory(
+        uow, project_id, ids.parse(ids.Kind.DIRECTORY, directory_id)
+    )
+    file = await file_service.get_file(uow, project_id, ids.parse(ids.Kind.FILE, asked.file_id))
+    entry = await directory_service.add_entry(
+        uow,
+        directory,
+        file,
+        display_name=asked.display_name,
+        unique_id=asked.unique_id,
+        metadata=asked.metadata,
+    )
+    return show(entry)
+
+
+@router.get(BASE)
+async def list_pages(
+    uow: Uow,
+    project_id: ProjectId,
+    directory_id: str,
+    page: ProjectPage,
+    filters: Filters,
+    shown: Shown,
+) -> PageOf[EntryOut]:
+    """A page, the last placed first."""
+    found = await directory_service.list_entries(
+        uow,
+        project_id,
+        ids.parse(ids.Kind.DIRECTORY, directory_id),
+        filters=filters,
+        size=page.size,
+        after=page.after,
+        count=page.count,
+    )
+    return page.answer(found, shown)
+
+
+@router.get(ONE)
+async def get(
+    uow: Uow, project_id: ProjectId, directory_id: str, directory_file_id: str, shown: Shown
+) -> EntryOut:
+    """One file of the directory."""
+    place = _place(directory_id, directory_file_id)
+    return shown(await directory_service.get_entry(uow, project_id, *place))
+
+
+@router.patch(ONE)
+async def change(
+    uow: Uow, project_id: ProjectId, directory_id: str, directory_file_id: str, asked: EntryChanges
+) -> EntryOut:
+    """Another name, unique_id or metadata. Moving it to another directory is not possible yet: 400."""
+    if asked.target_directory_id is not None:
+        raise InvalidInput(
+            "Files cannot be moved between directories here yet. Add the file to the other directory "
+            "by its file_id, then delete this one."
+        )
+    changes = asked.model_dump(exclude_unset=True)
+    place = _place(directory_id, directory_file_id)
+    return show(await directory_service.change_entry(uow, project_id, *place, changes))
+
+
+@router.delete(ONE, status_code=204)
+async def delete(uow: Uow, project_id: ProjectId, directory_id: str, directory_file_id: str) -> None:
+    """Take it out; its unique_id is free again."""
+    await directory_service.delete_entry(uow, project_id, *_place(directory_id, directory_file_id))
+
+
+def _place(directory_id: str, directory_file_id: str) -> tuple[UUID, UUID]:
+    return (
+        ids.parse(ids.Kind.DIRECTORY, directory_id),
+        ids.parse(ids.Kind.DIRECTORY_FILE, directory_file_id),
+    )
+
+
+def _metadata(text: str | None) -> dict[str, Any] | None:
+    """The form field `metadata`: a JSON object as text."""
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput("The field 'metadata' must be a JSON object.")
+    return found

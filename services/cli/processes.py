@@ -1,0 +1,85 @@
+"""`batchmill api`, `worker` and `upkeep`: one service in the foreground, until SIGTERM or Ctrl-C."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from services.cli.exits import ExitCode, Stop
+
+KNOWN_QUEUES = ("orchestrate", "parse", "extract")
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the API, the console and the metrics."""
+    import uvicorn
+
+    with _ready_to_serve("the API"):
+        uvicorn.run(
+            "services.api.app:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=20,
+        )
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Queues to serve, with commas between: orchestrate, parse, extract.")
+    ] = "orchestrate,parse,extract",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once; default: the number of cores.")
+    ] = None,
+) -> None:
+    """Work on queues."""
+    wanted = list(dict.fromkeys(name.strip() for name in queues.split(",") if name.strip()))
+    if unknown := [name for name in wanted if name not in KNOWN_QUEUES]:
+        raise typer.BadParameter(
+            f"there is no queue {unknown[0]!r}; choose from {', '.join(KNOWN_QUEUES)}.", param_hint="--queues"
+        )
+    if not wanted:
+        raise typer.BadParameter("name at least one queue.", param_hint="--queues")
+    with _ready_to_serve("the worker"):
+        from services.worker.app import run
+
+        run(wanted, concurrency)
+
+
+def upkeep() -> None:
+    """Sweep what is due, and keep promises when the broker is down."""
+    with _ready_to_serve("upkeep"):
+        from services.worker.upkeep import run
+
+        run()
+
+
+@contextmanager
+def _ready_to_serve(what: str) -> Iterator[None]:
+    from services.cli.settings import load_settings, refusals
+
+    settings = load_settings()
+    with refusals():
+        settings.database_url()
+        settings.broker_url()
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Stop(f"{what} is not installed here: {error.name} is missing.", ExitCode.STACK) from error
+    except SystemExit as end:
+        # The codes of the libraries below mean other things than ours (3 of uvicorn: it did not start).
+        if end.code not in (0, None):
+            raise Stop(f"{what} ended early; its log above says why.", ExitCode.STACK) from end
+    except Exception:
+        # Nobody sits in front of a service: its log must hold the trace.
+        from shared.telemetry import logger, set_up
+
+        set_up(json=settings.log_json)
+        logger(__name__).exception("service crashed", service=what)
+        raise Stop(f"{what} crashed; its log above says where.", ExitCode.STACK) from None

@@ -1,0 +1,69 @@
+"""Results as files in OUT: each is there whole, or not at all."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from services.cli.exits import Stop
+
+PARTIAL: Final = ".partial"
+OWN_FAULT: Final = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ})
+"""What is wrong with one name only; anything else (disk full, no rights) is wrong with OUT."""
+
+
+class NameRefused(Exception):
+    """This one result cannot be a file of that name here."""
+
+
+def output_name(path: str, suffix: str, folders: Collection[str]) -> str:
+    """Where the result of `path` goes, relative to OUT. No two paths share one.
+
+    A file `a` beside a folder `a.md` gives `a.md.md`: the name is taken by the folder.
+    """
+    name = path + suffix
+    while name in folders:
+        name += suffix
+    return name
+
+
+def write_whole(out: Path, target: Path, data: bytes) -> None:
+    """Write below `out` so that a reader, or a crash, never meets half a file."""
+    partial = out / PARTIAL / secrets.token_hex(8)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_result(out: Path, name: str, data: bytes) -> None:
+    """Write one result. `NameRefused` when only its name is at fault, `Stop` when OUT cannot be written."""
+    try:
+        write_whole(out, out / name, data)
+    except OSError as error:
+        if error.errno in OWN_FAULT:
+            raise NameRefused(f"the output could not be named {name[-80:]}: {error.strerror}") from None
+        raise Stop(f"Cannot write to {out}: {error.strerror}. Then run the same command again.") from None
+
+
+def remove_result(out: Path, name: str) -> None:
+    """Take away what an earlier version of the file gave, if anything."""
+    try:
+        (out / name).unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def clear_partial(out: Path) -> None:
+    """Throw away what a crash left half written."""
+    shutil.rmtree(out / PARTIAL, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""What a run must know to go on after it was cut off: `run.json` in OUT, replaced as a whole each time."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from services.cli.exits import ExitCode, Stop
+from services.cli.run.output import write_whole
+
+FILE: Final = "run.json"
+LOCK: Final = ".lock"
+VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class Round:
+    """One directory and one batch over it. `files` maps each path to the mark it had when it was planned."""
+
+    directory_id: str
+    files: dict[str, str]
+    batch_id: str | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """`finished` maps each path whose result is written to the mark of the file it was made from."""
+
+    folder: str
+    config: str
+    base_url: str = ""
+    finished: dict[str, str] = field(default_factory=dict)
+    round: Round | None = None
+
+    def save(self, out: Path) -> None:
+        """Replace the file at once."""
+        write_whole(out, out / FILE, json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode())
+
+
+def load_state(out: Path) -> RunState | None:
+    """What the last run into `out` left; None if there was none. Refuses a file it cannot read."""
+    try:
+        raw = json.loads((out / FILE).read_bytes())
+        return _state_of(raw)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, OSError):
+        raise Stop(
+            f"{out / FILE} cannot be read, so this run cannot go on. Start anew with --fresh, or choose "
+            "another OUT.",
+            ExitCode.USAGE,
+        ) from None
+
+
+def _state_of(raw: dict[str, Any]) -> RunState:
+    if raw.pop("version") != VERSION:
+        raise ValueError("written by another version")
+    kept = raw.pop("round")
+    return RunState(round=None if kept is None else Round(**kept), **raw)
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Only one run writes to `out` at a time; the kernel lets go when the process ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Stop(f"OUT {out} cannot be written: {error.strerror}.", ExitCode.USAGE) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Stop(f"Another run writes to {out} now. Wait for it, or choose another OUT.") from None
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,137 @@
+"""The end of a run, for people: a table of at most fifty files, then totals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.run.results import CANCELLED, COMPLETED, FAILED, FILE, NO_TEXT, Row
+
+MOST_ROWS: Final = 50
+NARROW: Final = 80
+FIXED: Final = 9 + 5 + 7 + 4 * 2
+"""Columns taken by status, pages and seconds, and the space between five columns."""
+
+STYLES: Final = {COMPLETED: "green", FAILED: "red", CANCELLED: "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All files of the folder together. `missing` have no result yet."""
+
+    files: int
+    completed: int
+    failed: int
+    cancelled: int
+    missing: int
+    no_text: int
+    pages: int
+
+
+def totals_of(rows: Sequence[Row], files: int) -> Totals:
+    """Add the rows up; `files` is how many the folder has."""
+
+    def having(status: str) -> int:
+        return sum(row.status == status for row in rows)
+
+    return Totals(
+        files=files,
+        completed=having(COMPLETED),
+        failed=having(FAILED),
+        cancelled=having(CANCELLED),
+        missing=files - len(rows),
+        no_text=sum(row.status == COMPLETED and row.message == NO_TEXT for row in rows),
+        pages=sum(row.pages or 0 for row in rows),
+    )
+
+
+def print_table(console: Console, rows: Sequence[Row]) -> None:
+    """Failures first, then what was cancelled, then the rest, each in order of path."""
+    order = {FAILED: 0, CANCELLED: 1}
+    chosen = sorted(rows, key=lambda row: (order.get(row.status, 2), row.path))[:MOST_ROWS]
+    if not chosen:
+        return
+    paths, ends = [row.path for row in chosen], [_end(row) for row in chosen]
+    path_width, end_width = _widths(console, paths, ends)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("file", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("pages", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("output or code", no_wrap=True)
+    for row, end in zip(chosen, ends, strict=True):
+        table.add_row(
+            Text(tail(printable(row.path), path_width)),
+            Text(row.status, STYLES.get(row.status, "")),
+            "" if row.pages is None else str(row.pages),
+            "" if row.seconds is None else f"{row.seconds:.2f}",
+            Text(tail(printable(end), end_width)),
+        )
+    console.print(table)
+    if len(rows) > MOST_ROWS:
+        console.print(f"{len(rows) - MOST_ROWS} more files: see {FILE}.", markup=False)
+
+
+def print_totals(
+    console: Console,
+    totals: Totals,
+    *,
+    out: Path,
+    left_out: Mapping[str, int],
+    reads_scans: bool,
+    seconds: float,
+    done_now: int,
+) -> None:
+    """Totals, speed of this run, where everything is, and what a person may want to know."""
+    parts = [f"{totals.completed} completed", f"{totals.failed} failed"]
+    parts += [f"{totals.cancelled} cancelled"] if totals.cancelled else []
+    parts += [f"{totals.missing} without a result"] if totals.missing else []
+    lines = [f"{totals.files} files: {', '.join(parts)}; {totals.pages} pages"]
+    if done_now:
+        lines.append(f"{done_now / max(seconds, 0.001):.1f} files/s, {seconds:.1f} s in all")
+    lines.append(f"output: {out} ({FILE} has one line for each file)")
+    if totals.no_text:
+        hint = "" if reads_scans else " (scans? use cfg-PARSE_COST_EFFECTIVE)"
+        lines.append(f"no text: {totals.no_text}{hint}")
+    if left_out:
+        lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def table_console() -> Console:
+    """Stdout; eighty columns where it is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=NARROW)
+
+
+def tail(text: str, width: int) -> str:
+    """The end of a text that is too long: of a path it tells more than the beginning."""
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+def printable(text: str) -> str:
+    """File names may hold line breaks and escape sequences; a terminal must not obey them."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _end(row: Row) -> str:
+    return row.output or row.code or (row.message or "")[:60]
+
+
+def _widths(console: Console, paths: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
+    room = max(console.width - FIXED, 24)
+    path, end = max(map(len, paths)), max(max(map(len, ends)), len("output or code"))
+    if path + end <= room:
+        return path, end
+    # Whoever needs less than half gets it whole; the other takes the rest.
+    if path <= room // 2:
+        return path, room - path
+    if end <= room // 2:
+        return room - end, end
+    return room - room // 2, room // 2

@@ -1,0 +1,73 @@
+"""Settings for a command, and what the errors of the database mean in words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationError
+
+from services.cli.exits import ExitCode, Stop, one_line
+from shared.config import Database, MissingSetting, Settings
+from shared.db.migrations import UnfitDatabase
+from shared.db.outage import is_outage
+from shared.errors import ServiceError
+from shared.queue.messages import Message
+from shared.wiring import Resources, open_resources
+
+NO_DATABASE = SecretStr("postgresql+asyncpg://nobody@localhost/none")
+
+
+def load_settings(data_dir: Path | None = None) -> Settings:
+    """The environment's settings; `data_dir` wins over BATCHMILL_DATA_DIR."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "BATCHMILL_" + "__".join(str(part).upper() for part in first["loc"])
+        raise Stop(f"{name}: {first['msg']}.", ExitCode.USAGE) from None
+    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
+
+
+def without_bells(settings: Settings, *, name: str, needs_database: bool = True) -> Resources:
+    """Resources that ring nothing, for a command that needs no broker."""
+    if not needs_database and settings.database.url is None:
+        settings = settings.model_copy(update={"database": Database(url=NO_DATABASE)})
+    return open_resources(settings, name=name, pool_size=1, queue=NoBells())
+
+
+class NoBells:
+    """A `TaskQueue` that drops every bell: the sweeper rings again."""
+
+    def publish(self, message: Message) -> None:
+        """Nothing happens."""
+
+    def close(self, timeout: float) -> None:
+        """Nothing waits."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns what the settings, the database and the services refuse into `Stop`."""
+    try:
+        yield
+    except (MissingSetting, UnfitDatabase) as error:
+        raise Stop(one_line(error), ExitCode.STACK) from error
+    except ServiceError as error:
+        raise Stop(error.message) from error
+    except Exception as error:
+        if is_outage(error):
+            raise Stop(database_trouble(error), ExitCode.STACK) from error
+        raise
+
+
+def database_trouble(error: Exception) -> str:
+    """What an outage says, and where to look."""
+    reason = getattr(error, "orig", None) or error
+    return f"The database cannot be used: {one_line(reason)}. Is it up, and is BATCHMILL_DATABASE__URL right?"
+
+
+def place_of(url: str) -> str:
+    """Host and path of a URL, without the password in it."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'this machine'}{f':{parts.port}' if parts.port else ''}{parts.path}"

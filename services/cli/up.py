@@ -1,0 +1,54 @@
+"""`batchmill up`: the embedded stack in the foreground."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.exits import complain
+
+
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once; default: the number of cores.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept.", show_default=".batchmill")
+    ] = None,
+) -> int:
+    """Run the whole stack in the foreground until Ctrl-C."""
+    from services.cli.settings import load_settings, refusals
+    from services.cli.stack import Signalled, make_stack, stack_errors
+
+    async def serve() -> None:
+        settings = load_settings(data_dir)
+        workers = concurrency or settings.worker.concurrency
+        async with make_stack(settings, host=host, port=port, concurrency=workers, log=complain) as stack:
+            typer.echo(welcome(stack.base_url, stack.project_key, stack.operator_key))
+            await stack.wait()
+
+    complain("starting; the first time takes some seconds longer")
+    try:
+        with stack_errors(), refusals():
+            asyncio.run(serve())
+    except Signalled as end:
+        complain("stopped; everything is kept in the data folder")
+        return end.code
+    return 0
+
+
+def welcome(base_url: str, project_key: str, operator_key: str) -> str:
+    """What a person needs to use the stack, with a snippet to paste."""
+    return f"""
+Batchmill is up. Ctrl-C stops it.
+
+  base URL      {base_url}
+  project key   {project_key}
+  operator key  {operator_key}
+
+  from llama_cloud import LlamaCloud
+  client = LlamaCloud(base_url="{base_url}", api_key="{project_key}")
+"""

@@ -1,0 +1,91 @@
+"""The chain of the official end-to-end example, driven by the official client."""
+
+import asyncio
+from typing import Any
+
+from llama_cloud import AsyncLlamaCloud
+
+FILES = [
+    ("a.txt", b"the first file"),
+    ("b.md", b"# Title\n\nthe second file"),
+    ("c.html", b"<html><body><h1>Third</h1><p>the third file</p></body></html>"),
+    ("d.csv", b"name,amount\nleft,1\nright,2\n"),
+    ("broken.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog"),
+    ("empty.txt", b""),
+    ("thing.xyz", b"\x00\x01\x02\x03" * 50),
+]
+CODES = {
+    "broken.pdf": "PDF_IS_BROKEN",
+    "empty.txt": "NO_DATA_FOUND_IN_FILE",
+    "thing.xyz": "UNSUPPORTED_FILE_TYPE",
+}
+
+
+def test_each_file_is_parsed_or_has_its_own_code(stack: Any) -> None:
+    client = stack.client
+    batch_id = stack.open_batch(FILES, "cfg-PARSE_AGENTIC")
+    assert stack.wait_final(batch_id) == "COMPLETED"
+    stack.assert_exact(batch_id, len(FILES))
+    batch = client.batches.get(batch_id, expand=["results"])
+    names = {f.id: f.display_name for f in client.beta.directories.files.list(batch.source_directory_id)}
+    assert len(batch.results) == len(FILES)
+    for result in batch.results:
+        name = names[result.source_directory_file_id]
+        assert result.error_message is None
+        job = client.parsing.get(result.job_reference.id, expand=["markdown", "text", "markdown_full"])
+        if name in CODES:
+            assert job.job.status == "FAILED"
+            assert CODES[name] in job.job.error_message
+            assert job.text is None
+        else:
+            assert job.job.status == "COMPLETED"
+            assert "file" in job.text.pages[0].text or "left" in job.text.pages[0].text
+            assert job.markdown.pages[0].success
+            assert job.markdown_full
+
+
+def test_fast_gives_text_and_no_markdown(stack: Any) -> None:
+    batch_id = stack.open_batch([("a.txt", b"only text")], "cfg-PARSE_FAST")
+    assert stack.wait_final(batch_id) == "COMPLETED"
+    batch = stack.client.batches.get(batch_id, expand=["results"])
+    job = stack.client.parsing.get(batch.results[0].job_reference.id, expand=["text_full", "markdown_full"])
+    assert job.text_full.strip() == "only text"
+    assert job.markdown_full is None
+
+
+def test_parse_one_file_with_the_sdk_helper(stack: Any) -> None:
+    answer = stack.client.parsing.parse(
+        upload_file=("note.txt", b"one file alone"), tier="cost_effective", version="latest", expand=["text_full"]
+    )
+    assert answer.job.status == "COMPLETED"
+    assert answer.text_full.strip() == "one file alone"
+
+
+def test_an_empty_directory_completes(stack: Any) -> None:
+    batch_id = stack.open_batch([])
+    assert stack.wait_final(batch_id) == "COMPLETED"
+    assert stack.client.batches.get(batch_id, expand=["results"]).results == []
+
+
+async def test_the_same_chain_async(stack: Any) -> None:
+    async with AsyncLlamaCloud(base_url=stack.base_url, api_key=stack.key("project")) as client:
+        directory = await client.beta.directories.create(name="batch-example", type="ephemeral")
+        await asyncio.gather(
+            *(
+                client.beta.directories.files.upload(directory.id, upload_file=(f"{i}.txt", b"file %d" % i))
+                for i in range(12)
+            )
+        )
+        batch = await client.batches.create(
+            source_directory_id=directory.id,
+            config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_COST_EFFECTIVE"}},
+        )
+        for _ in range(300):
+            batch = await client.batches.get(batch.id, expand=["results"])
+            if batch.status == "COMPLETED":
+                break
+            assert batch.results is None
+            await asyncio.sleep(0.1)
+        assert batch.status == "COMPLETED"
+        assert batch.results is not None
+        assert len(batch.results) == 12

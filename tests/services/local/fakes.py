@@ -1,0 +1,103 @@
+"""Parts that stand for the product's, and a way to see what is left of them."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from services.local.parts import Site, StackParts, api_part, ready_by_file
+from services.local.processes import Part
+from services.local.stack import Stack
+
+ROOT = Path(__file__).parents[3]
+
+API = """
+import http.server, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{}')
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Health).serve_forever()
+"""
+
+# Like a prefork worker: a child that only its main process ends.
+WORKER = """
+import os, pathlib, signal, subprocess, sys, time
+deaf = 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)'
+child = subprocess.Popen([sys.executable, '-c', deaf])
+def end(*_):
+    child.kill(); child.wait(); sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print('working', flush=True)
+if 'BATCHMILL_READY_FILE' in os.environ:
+    pathlib.Path(os.environ['BATCHMILL_READY_FILE']).touch()
+while True: time.sleep(1)
+"""
+
+MIGRATE = "import os, pathlib; pathlib.Path(os.environ['BATCHMILL_DATA_DIR'], 'migrated').touch()"
+
+
+def python(name: str, code: str, *arguments: str, logs: Path) -> Part:
+    return Part(name=name, argv=(sys.executable, "-c", code, *arguments), log_file=logs / f"{name}.log")
+
+
+def fake_parts(site: Site) -> StackParts:
+    def part(name: str, code: str, *arguments: str) -> Part:
+        return replace(python(name, code, *arguments, logs=site.data.logs), env=site.env)
+
+    return StackParts(
+        migrate=part("migrate", MIGRATE),
+        services=(
+            api_part(site, part("api", API, site.host, str(site.port))),
+            ready_by_file(site, part("worker", WORKER)),
+        ),
+    )
+
+
+async def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.02)
+
+
+async def fake_keys(database_url: str) -> tuple[str, str]:
+    return "project", f"operator of {database_url}"
+
+
+def fake_stack(folder: Path, **choices: object) -> Stack:
+    return Stack(folder, **{"port": 0, "parts": fake_parts, "bootstrap": fake_keys, **choices})  # type: ignore[arg-type]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def recorded(folder: Path) -> dict[str, int]:
+    parts = json.loads((folder / "stack.json").read_text())["parts"]
+    return {part["name"]: part["pid"] for part in parts}
+
+
+def traces_of(folder: Path) -> list[psutil.Process]:
+    """Every living process that knows this data folder by its environment, command line or working folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), process.cwd(), process.environ().get("BATCHMILL_DATA_DIR", "")]
+        except psutil.Error:
+            continue
+        inside = any(str(folder) in word for word in words)
+        if inside and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def socket_folders(folder: Path) -> list[Path]:
+    notes = [folder / "postgres" / "socket-folder", folder / "valkey" / "socket-folder"]
+    return [Path(note.read_text()) for note in notes if note.exists()]

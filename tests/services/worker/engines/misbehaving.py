@@ -1,0 +1,204 @@
+"""An engine that does what the options of the document tell it to: the worst things a parser can do."""
+
+import errno
+import mmap
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from services.worker.engines.port import Refused, Source
+from shared.jobs.codes import FailureCode
+from shared.jobs.result import Page, ResultDocument
+
+served = 0
+
+
+def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
+    global served  # noqa: PLW0603
+    served += 1
+    text = DEEDS[options.get("do", "read")](source, options)
+    return ResultDocument("misbehaving 1", (Page(1, text or ""),))
+
+
+def read(source: Source, options: Mapping[str, Any]) -> str:
+    return source.path.read_text()
+
+
+def pid(source: Source, options: Mapping[str, Any]) -> str:
+    return str(os.getpid())
+
+
+def hang(source: Source, options: Mapping[str, Any]) -> str:
+    if where := options.get("where"):
+        Path(where).write_text(str(os.getpid()))
+    time.sleep(60)
+    return "slept"
+
+
+def spin(source: Source, options: Mapping[str, Any]) -> str:
+    while True:
+        pass
+
+
+def swell(source: Source, options: Mapping[str, Any]) -> str:
+    held = []
+    while True:
+        held.append(bytearray(b"x" * 2**24))
+        time.sleep(0.02)
+
+
+def leap(source: Source, options: Mapping[str, Any]) -> str:
+    return str(len(bytearray(64 * 2**30)))
+
+
+def abort_for_memory(source: Source, options: Mapping[str, Any]) -> str:
+    os.write(2, b"memory allocation of 17179869184 bytes failed\n")
+    os.abort()
+
+
+def leave(source: Source, options: Mapping[str, Any]) -> str:
+    os._exit(7)
+
+
+def leave_politely(source: Source, options: Mapping[str, Any]) -> str:
+    sys.exit(0)
+
+
+def crash(source: Source, options: Mapping[str, Any]) -> str:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)
+    return "survived"
+
+
+def crash_when_used(source: Source, options: Mapping[str, Any]) -> str:
+    if served > 1:
+        os._exit(7)
+    return "unharmed"
+
+
+def panic(source: Source, options: Mapping[str, Any]) -> str:
+    class PanicException(BaseException):
+        pass
+
+    raise PanicException("called `Option::unwrap()` on a `None` value")
+
+
+def refuse(source: Source, options: Mapping[str, Any]) -> str:
+    raise Refused(FailureCode.PDF_IS_BROKEN, "no good\x1b[31m", retryable=True)
+
+
+def fill_disk(source: Source, options: Mapping[str, Any]) -> str:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_one(source: Source, options: Mapping[str, Any]) -> str:
+    (source.folder / "one").write_bytes(b"x" * options["bytes"])
+    return "written"
+
+
+def write_many(source: Source, options: Mapping[str, Any]) -> str:
+    for number in range(100):
+        (source.folder / f"{number}").write_bytes(b"x" * options["bytes"])
+    time.sleep(60)
+    return "written"
+
+
+def chatter(source: Source, options: Mapping[str, Any]) -> str:
+    print('{"id": "?", "code": null}', flush=True)  # noqa: T201
+    os.write(1, b"parsing...\n" * 10_000)
+    return "chattered"
+
+
+def forge(source: Source, options: Mapping[str, Any]) -> str:
+    for handle in range(3, 20):
+        try:
+            os.write(handle, options["line"].encode() + b"\n")
+        except OSError:
+            continue
+    return "forged"
+
+
+def surroundings(source: Source, options: Mapping[str, Any]) -> str:
+    limits = [resource.getrlimit(what)[0] for what in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)]
+    handles = len(os.listdir("/dev/fd"))
+    return repr({"environ": dict(os.environ), "cwd": os.getcwd(), "limits": limits, "handles": handles})
+
+
+def spy(source: Source, options: Mapping[str, Any]) -> str:
+    try:
+        return "secret" if b"KEY_OF_THE_PARENT" in Path(options["path"]).read_bytes() else "nothing"
+    except PermissionError:
+        return "refused"
+
+
+def call_home(source: Source, options: Mapping[str, Any]) -> str:
+    with socket.socket() as line:
+        line.settimeout(2)
+        try:
+            line.connect(("127.0.0.1", options["port"]))
+        except OSError:
+            return "no network"
+    return "network"
+
+
+def leave_child(source: Source, options: Mapping[str, Any]) -> str:
+    stray = subprocess.Popen(["/bin/sleep", "60"])
+    Path(options["where"]).write_text(str(stray.pid))
+    time.sleep(60)
+    return "left"
+
+
+def litter(source: Source, options: Mapping[str, Any]) -> str:
+    before = sorted(os.listdir(source.folder))
+    (source.folder / "folder" / "below").mkdir(parents=True)
+    (source.folder / "folder" / "below" / "file").write_bytes(b"x")
+    (source.folder / "link").symlink_to("/")
+    return repr(before)
+
+
+def grow(source: Source, options: Mapping[str, Any]) -> str:
+    # Kept on purpose: what a leaking parser does.
+    kept = mmap.mmap(-1, options["bytes"])
+    for _ in range(options["bytes"] // 2**20):
+        kept.write(b"x" * 2**20)
+    hoard.append(kept)
+    return str(os.getpid())
+
+
+hoard: list[mmap.mmap] = []
+DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
+    deed.__name__: deed
+    for deed in (
+        read,
+        pid,
+        hang,
+        spin,
+        swell,
+        leap,
+        abort_for_memory,
+        leave,
+        leave_politely,
+        crash,
+        crash_when_used,
+        panic,
+        refuse,
+        fill_disk,
+        write_one,
+        write_many,
+        chatter,
+        forge,
+        surroundings,
+        spy,
+        call_home,
+        leave_child,
+        litter,
+        grow,
+    )
+}

@@ -1,0 +1,78 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from services.worker.engines import scratch
+from services.worker.engines.scratch import Scratch, empty, size_of
+
+
+def test_only_a_plain_file_of_sensible_size_is_taken(tmp_path: Path) -> None:
+    owned = Scratch(tmp_path)
+    work = owned.work_folder()
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (work / "link").symlink_to(secret)
+    (work / "hard").hardlink_to(secret)
+    (work / "folder").mkdir()
+    (work / "empty").touch()
+    (work / "large").write_bytes(b"x" * 11)
+    os.mkfifo(work / "pipe")
+    (work / "good").write_bytes(b"x" * 10)
+    for name in ("link", "hard", "folder", "empty", "large", "pipe", "missing"):
+        assert owned.take_result(work / name, most_bytes=10) is None, name
+    taken = owned.take_result(work / "good", most_bytes=10)
+    assert taken is not None
+    assert taken.read_bytes() == b"x" * 10
+    assert not taken.is_relative_to(work)
+    owned.close()
+    assert secret.read_text() == "secret"
+
+
+def test_the_folder_of_a_dead_worker_is_swept_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+    dead, living = Scratch(tmp_path), Scratch(tmp_path)
+    assert dead.folder.exists()
+    assert dead._lock is not None
+    os.close(dead._lock)
+    following = Scratch(tmp_path)
+    assert not dead.folder.exists()
+    assert living.folder.exists()
+    living.close()
+    following.close()
+    following.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_for_their_owner_only(tmp_path: Path) -> None:
+    owned = Scratch(tmp_path)
+    work = owned.work_folder()
+    assert owned.folder.stat().st_mode & 0o777 == 0o700
+    assert work.stat().st_mode & 0o777 == 0o700
+    assert work != owned.work_folder()
+    owned.close()
+
+
+def test_a_folder_is_measured_and_emptied(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x" * 1000)
+    folder = tmp_path / "folder"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_bytes(b"x" * 30)
+    (folder / "file").write_bytes(b"x" * 12)
+    assert size_of(folder) == 42
+    (folder / "link").symlink_to(outside)
+    (folder / "round").symlink_to(folder)
+    assert size_of(folder) < 1000
+    empty(folder)
+    assert list(folder.iterdir()) == []
+    assert outside.stat().st_size == 1000
+
+
+def test_a_folder_of_very_many_files_is_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "_MOST_ENTRIES", 10)
+    for number in range(10):
+        (tmp_path / str(number)).touch()
+    assert size_of(tmp_path) == 0
+    for number in range(11):
+        (tmp_path / str(number)).touch()
+    assert size_of(tmp_path) > 2**60

@@ -1,0 +1,101 @@
+import json
+import signal
+
+import pytest
+
+from services.worker.engines.limits import SandboxLimits
+from services.worker.engines.process import Cause, Ended
+from services.worker.engines.verdicts import Verdict, of_answer, of_death
+from shared.jobs.codes import FailureCode
+
+GOOD = {"id": "t", "code": None, "message": None, "retryable": False, "pages": 2, "engine": "e 1"}
+MIB = 2**20
+
+
+def line(**change: object) -> bytes:
+    return json.dumps(GOOD | change).encode() + b"\n"
+
+
+def test_a_good_answer() -> None:
+    assert of_answer(line(), expected_id="t") == Verdict(pages=2, engine="e 1")
+    failed = of_answer(line(code="PDF_IS_BROKEN", message="why"), expected_id="t")
+    assert (failed.code, failed.message, failed.child_is_lost) == (FailureCode.PDF_IS_BROKEN, "why", False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "other"},
+        {"id": None},
+        {"code": "FINE"},
+        {"code": 5},
+        {"code": ["TIMEOUT"]},
+        {"message": 5},
+        {"retryable": 1},
+        {"pages": -1},
+        {"pages": "2"},
+        {"pages": 10**9},
+        {"pages": True},
+        {"engine": None},
+    ],
+)
+def test_an_answer_of_the_wrong_shape_costs_the_child(change: dict[str, object]) -> None:
+    verdict = of_answer(line(**change), expected_id="t")
+    assert verdict.code is FailureCode.ENGINE_ERROR
+    assert verdict.child_is_lost
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n", b"null\n", b"[]\n", b"\xff\n", b"[" * 50_000 + b"\n"])
+def test_an_answer_that_is_none_costs_the_child(raw: bytes) -> None:
+    assert of_answer(raw, expected_id="t").code is FailureCode.ENGINE_ERROR
+
+
+def test_out_of_memory_costs_the_child() -> None:
+    verdict = of_answer(line(code="OUT_OF_MEMORY", message="m"), expected_id="t")
+    assert (verdict.child_is_lost, verdict.suspect) == (True, True)
+
+
+def test_long_words_are_cut() -> None:
+    verdict = of_answer(line(code="ENGINE_ERROR", message="m" * 5000, engine="e" * 500), expected_id="t")
+    assert len(verdict.message or "") == 1000
+    assert len(verdict.engine) == 100
+
+
+@pytest.mark.parametrize(
+    ("cause", "returncode", "peak", "stderr", "code", "retryable", "suspect"),
+    [
+        (Cause.WALL, -9, 0, "", FailureCode.TIMEOUT, True, False),
+        (Cause.MEMORY, -9, 0, "", FailureCode.OUT_OF_MEMORY, False, True),
+        (Cause.WRITTEN, -9, 0, "", FailureCode.DOCUMENT_TOO_LARGE, False, False),
+        (Cause.BABBLE, -9, 0, "", FailureCode.ENGINE_ERROR, False, True),
+        (None, -signal.SIGXCPU, 0, "", FailureCode.TIMEOUT, True, False),
+        (None, -signal.SIGALRM, 0, "", FailureCode.TIMEOUT, True, False),
+        (None, -signal.SIGXFSZ, 0, "", FailureCode.DOCUMENT_TOO_LARGE, False, True),
+        (None, -signal.SIGSEGV, 95 * MIB, "", FailureCode.OUT_OF_MEMORY, False, True),
+        (None, -signal.SIGSEGV, 50 * MIB, "", FailureCode.ENGINE_ERROR, False, True),
+        (None, -signal.SIGABRT, 0, "bad_alloc", FailureCode.OUT_OF_MEMORY, False, True),
+        (None, -signal.SIGKILL, 95 * MIB, "", FailureCode.OUT_OF_MEMORY, False, True),
+        (None, -signal.SIGKILL, 0, "", FailureCode.ENGINE_ERROR, True, True),
+        (None, 3, 0, "", FailureCode.ENGINE_ERROR, False, True),
+        (None, None, 0, "", FailureCode.ENGINE_ERROR, False, True),
+    ],
+)
+def test_how_a_child_died_says_what_the_document_did(
+    cause: Cause | None,
+    returncode: int | None,
+    peak: int,
+    stderr: str,
+    code: FailureCode,
+    retryable: bool,
+    suspect: bool,
+) -> None:
+    verdict = of_death(Ended(cause, returncode, peak, stderr), SandboxLimits(memory_bytes=100 * MIB))
+    assert (verdict.code, verdict.retryable, verdict.suspect) == (code, retryable, suspect)
+    assert verdict.child_is_lost
+    assert verdict.message
+
+
+def test_a_child_that_was_stopped_says_nothing_of_its_document() -> None:
+    verdict = of_death(Ended(Cause.STOPPED, -9, 0, ""), SandboxLimits())
+    assert verdict.stopped
+    assert verdict.code is None
