@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script beside its documents, no package
 """Makes the sample documents in `documents/` beside this file: the same bytes every time.
 
     .venv/bin/python deploy/samples/make_samples.py [FOLDER]
@@ -21,6 +22,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 PAGE_AT_150_DPI = (1240, 1754)
+INK = 140  # darker than this is black
 STYLES = getSampleStyleSheet()
 
 LETTER = """Harbour Pump Works
@@ -191,7 +193,7 @@ def invoice() -> bytes:
 
 def readings() -> str:
     """Two days of invented hourly values."""
-    dice = random.Random(3)
+    dice = random.Random(3)  # noqa: S311
     lines = ["time,room,temperature_c,humidity_percent"]
     for hour in range(48):
         when = f"2026-02-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
@@ -235,10 +237,10 @@ def scan(text: str, size_px: tuple[int, int], *, size: int, seed: int) -> Image.
     font = ImageFont.load_default(size)
     ImageDraw.Draw(page).multiline_text((90, 110), text, fill=0, font=font, spacing=18)
     page = page.rotate(0.6, fillcolor=255, resample=Image.Resampling.BICUBIC)
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311
     for _ in range(size_px[0] * size_px[1] // 8_000):
         page.putpixel((dice.randrange(size_px[0]), dice.randrange(size_px[1])), 90)
-    return page.point(lambda grey: 255 if grey > 140 else 0).convert("1")
+    return page.point(lambda grey: 255 if grey > INK else 0).convert("1")
 
 
 def png(picture: Image.Image) -> bytes:

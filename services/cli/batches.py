@@ -1,6 +1,5 @@
 """`batchmill batches`: looks at batches through the official client."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,9 @@ app = typer.Typer(help="Look at batches.", no_args_is_help=True)
 
 BaseUrl = Annotated[
     str | None,
-    typer.Option("--base-url", envvar="LLAMA_CLOUD_BASE_URL", help="Server; default: the data folder's stack."),
+    typer.Option(
+        "--base-url", envvar="LLAMA_CLOUD_BASE_URL", help="Server; default: the data folder's stack."
+    ),
 ]
 ApiKey = Annotated[
     str | None,
@@ -24,6 +25,7 @@ COLUMNS = ("id", "status", "created_at", "job", "configuration")
 
 @app.command("list")
 def list_batches(
+    *,
     status: Annotated[str | None, typer.Option(help="Only this status, such as RUNNING.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
     base_url: BaseUrl = None,
@@ -32,6 +34,8 @@ def list_batches(
     as_json: Json = False,
 ) -> None:
     """List the newest batches."""
+    import asyncio
+
     from services.cli.client import api_errors, find_server
     from services.cli.tables import print_records
 
@@ -53,12 +57,15 @@ def list_batches(
 @app.command("get")
 def get_batch(
     batch_id: Annotated[str, typer.Argument(help="The id, bat-...")],
+    *,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Show one batch and how far it is."""
+    import asyncio
+
     from services.cli.client import api_errors, find_server
     from services.cli.tables import print_records
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from llama_cloud import APIConnectionError, APIStatusError, AsyncLlamaCloud, LlamaCloudError
 
 from services.cli.exits import ExitCode, Stop, one_line
@@ -43,7 +44,7 @@ async def find_server(base_url: str | None, api_key: str | None, data_dir: Path 
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Turns what the client raises into `Stop`: exit 4 when nobody answers, else 1 with the server's words."""
+    """Turns what the client raises into `Stop`: exit 4 when nobody answers, else 1 with its words."""
     try:
         yield
     except APIConnectionError as error:
@@ -51,7 +52,7 @@ def api_errors() -> Iterator[None]:
             f"The server does not answer: {one_line(error.__cause__ or error)}.", ExitCode.STACK
         ) from error
     except APIStatusError as error:
-        code = ExitCode.STACK if error.status_code >= 500 else ExitCode.FAILED
+        code = ExitCode.STACK if error.status_code >= httpx.codes.INTERNAL_SERVER_ERROR else ExitCode.FAILED
         raise Stop(f"The server refused ({error.status_code}): {detail_of(error)}", code) from error
     except LlamaCloudError as error:
         raise Stop(one_line(error)) from error

@@ -1,12 +1,12 @@
 """`batchmill migrate`."""
 
-import asyncio
-
 import typer
 
 
 def migrate() -> None:
     """Bring the database to this version's schema; safe to run from several hosts at once."""
+    import asyncio
+
     from services.cli.settings import load_settings, refusals
     from shared.config import Settings
     from shared.db import migrations
@@ -14,7 +14,9 @@ def migrate() -> None:
 
     async def upgrade(settings: Settings) -> str:
         # No statement time-out: a migration may rewrite a large table.
-        engine = open_engine(settings.database_url(), name="migrate", statement_timeout_s=86_400, pooled=False)
+        engine = open_engine(
+            settings.database_url(), name="migrate", statement_timeout_s=86_400, pooled=False
+        )
         try:
             return await migrations.upgrade(engine)
         finally:

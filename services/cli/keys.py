@@ -1,6 +1,5 @@
 """`batchmill keys`: works on the database itself, so it opens a server that nobody can enter yet."""
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 
@@ -25,8 +24,10 @@ def create(
     ] = None,
 ) -> None:
     """Make a key. Its text is shown once and cannot be had again."""
+    import asyncio
+
+    from services.cli.default_project import default_project, existing_project
     from services.cli.settings import load_settings, refusals, without_bells
-    from shared.ids import Kind, parse
     from shared.projects import service as project_service
 
     if role is KeyRole.OPERATOR and project is not None:
@@ -36,13 +37,14 @@ def create(
         resources = without_bells(load_settings(), name="keys")
         try:
             async with resources.unit_of_work() as uow:
-                if role is KeyRole.OPERATOR:
-                    token, _ = await project_service.create_key(uow, project_id=None, name=name)
-                elif project is None:
-                    token = await project_service.create_default_project_key(uow, name)
-                else:
-                    wanted = parse(Kind.PROJECT, project)
-                    token, _ = await project_service.create_key(uow, project_id=wanted, name=name)
+                wanted = None
+                if role is KeyRole.PROJECT:
+                    wanted = (
+                        await default_project(uow)
+                        if project is None
+                        else await existing_project(uow, project)
+                    )
+                token, _ = await project_service.create_key(uow, project_id=wanted, name=name)
                 await uow.commit()
                 return token
         finally:
@@ -53,8 +55,10 @@ def create(
 
 
 @app.command("list")
-def list_keys(as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False) -> None:
+def list_keys(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False) -> None:
     """List keys: role, project, first characters, when they end. Never their text."""
+    import asyncio
+
     from services.cli.settings import load_settings, refusals, without_bells
     from services.cli.tables import print_records
     from shared.ids import Kind, show

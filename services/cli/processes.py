@@ -76,7 +76,7 @@ def _ready_to_serve(what: str) -> Iterator[None]:
         # The codes of the libraries below mean other things than ours (3 of uvicorn: it did not start).
         if end.code not in (0, None):
             raise Stop(f"{what} ended early; its log above says why.", ExitCode.STACK) from end
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Nobody sits in front of a service: its log must hold the trace.
         from shared.telemetry import logger, set_up
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 from pydantic import SecretStr, ValidationError
 
 from services.cli.exits import ExitCode, Stop, one_line
@@ -56,15 +57,21 @@ def refusals() -> Iterator[None]:
     except ServiceError as error:
         raise Stop(error.message) from error
     except Exception as error:
-        if is_outage(error):
+        if is_outage(error) or isinstance(_root(error), asyncpg.PostgresError | asyncpg.InterfaceError):
             raise Stop(database_trouble(error), ExitCode.STACK) from error
         raise
 
 
 def database_trouble(error: Exception) -> str:
     """What an outage says, and where to look."""
-    reason = getattr(error, "orig", None) or error
-    return f"The database cannot be used: {one_line(reason)}. Is it up, and is BATCHMILL_DATABASE__URL right?"
+    reason = one_line(_root(error)).rstrip(".")
+    return f"The database cannot be used: {reason}. Is it up, and is BATCHMILL_DATABASE__URL right?"
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def place_of(url: str) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pydantic import SecretStr
+
 from services.cli.exits import ExitCode, Stop
-from services.cli.settings import without_bells
+from services.cli.settings import refusals, without_bells
 from services.local.errors import StackError, StackStopped
 from services.local.stack import Stack
 from shared.config import Database, Settings
+from shared.wiring import Resources
 
 SIGNAL_BASE = 128
 
@@ -26,7 +29,9 @@ def make_stack(
     """A stack on the settings' data folder; it embeds what the settings give no URL for."""
 
     async def first_keys(database_url: str) -> tuple[str, str]:
-        return await _first_keys(settings.model_copy(update={"database": Database(url=database_url)}))
+        return await _first_keys(
+            settings.model_copy(update={"database": Database(url=SecretStr(database_url))})
+        )
 
     given = settings.database.url, settings.broker.url
     database_url, broker_url = (None if url is None else url.get_secret_value() for url in given)
@@ -54,18 +59,27 @@ def stack_errors() -> Iterator[None]:
 
 
 async def _first_keys(settings: Settings) -> tuple[str, str]:
-    from shared.projects import service as project_service
-
     resources = without_bells(settings, name="first-keys")
     try:
-        async with resources.unit_of_work() as uow:
-            project_key, operator_key = await project_service.bootstrap(uow)
-            # A given database may have keys whose text this data folder never saw: they stay, we add ours.
-            if project_key is None:
-                project_key = await project_service.create_default_project_key(uow, "embedded stack")
-            if operator_key is None:
-                operator_key, _ = await project_service.create_key(uow, project_id=None, name="embedded stack")
-            await uow.commit()
+        with refusals():
+            return await _missing_keys(resources)
     finally:
         await resources.close()
+
+
+async def _missing_keys(resources: Resources) -> tuple[str, str]:
+    from services.cli.default_project import default_project
+    from shared.projects import service as project_service
+
+    async with resources.unit_of_work() as uow:
+        project_key, operator_key = await project_service.bootstrap(uow)
+        # A given database may have keys whose text this data folder never saw: they stay, we add ours.
+        if project_key is None:
+            project_id = await default_project(uow)
+            project_key, _ = await project_service.create_key(
+                uow, project_id=project_id, name="embedded stack"
+            )
+        if operator_key is None:
+            operator_key, _ = await project_service.create_key(uow, project_id=None, name="embedded stack")
+        await uow.commit()
     return project_key, operator_key

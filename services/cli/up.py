@@ -1,6 +1,5 @@
 """`batchmill up`: the embedded stack in the foreground."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,9 @@ from services.cli.exits import complain
 
 
 def up(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes any free one.")
+    ] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Jobs at once; default: the number of cores.")
@@ -20,7 +21,9 @@ def up(
     ] = None,
 ) -> int:
     """Run the whole stack in the foreground until Ctrl-C."""
-    from services.cli.settings import load_settings, refusals
+    import asyncio
+
+    from services.cli.settings import load_settings
     from services.cli.stack import Signalled, make_stack, stack_errors
 
     async def serve() -> None:
@@ -32,7 +35,7 @@ def up(
 
     complain("starting; the first time takes some seconds longer")
     try:
-        with stack_errors(), refusals():
+        with stack_errors():
             asyncio.run(serve())
     except Signalled as end:
         complain("stopped; everything is kept in the data folder")

@@ -7,13 +7,22 @@ rows bring back what a dead process held.
 import ctypes
 import os
 import signal
+import socket
 import sys
+import warnings
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.exceptions import SecurityWarning
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
@@ -77,17 +86,17 @@ def build_app(process: WorkerProcess, broker_url: str) -> Celery:
     )
 
     @app.task(name=Advance.task)  # type: ignore[untyped-decorator]
-    def advance(version: str, batch_id: str) -> None:
+    def advance(version: int, batch_id: str) -> None:
         if _is_known(version):
             process.run(orchestrate.advance, UUID(batch_id))
 
     @app.task(name=Dispatch.task)  # type: ignore[untyped-decorator]
-    def dispatch(version: str, project_id: str, job_type: str) -> None:
+    def dispatch(version: int, project_id: str, job_type: str) -> None:
         if _is_known(version):
             process.run(orchestrate.dispatch, UUID(project_id), job_type)
 
     @app.task(name=Work.task)  # type: ignore[untyped-decorator]
-    def work(version: str, work_queue: str) -> None:
+    def work(version: int, work_queue: str) -> None:
         if _is_known(version):
             process.run(working.work, work_queue, slice_s=process.settings.worker.slice_s)
 
@@ -101,8 +110,11 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     process = WorkerProcess(settings, queues)
     app = build_app(process, settings.broker_url())
     _connect_signals(process)
+    # Celery warns of root because of pickle, which is not accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
-        hostname=f"{'-'.join(queues)}-{os.getpid()}@%h",
+        hostname=f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}",
+        quiet=True,
         queues=queues,
         concurrency=concurrency or settings.worker.concurrency,
         pool_cls="prefork",
@@ -131,7 +143,11 @@ def _connect_signals(process: WorkerProcess) -> None:
         if process.settings.ready_file is not None:
             process.settings.ready_file.touch()
 
+    def own_logging(**_: Any) -> None:
+        """Connected, so that Celery leaves the logging as it is."""
+
     for hook, what in (
+        (setup_logging, own_logging),
         (worker_process_init, opened),
         (worker_process_shutdown, closed),
         (worker_shutting_down, stopping),
@@ -140,8 +156,8 @@ def _connect_signals(process: WorkerProcess) -> None:
         hook.connect(what, weak=False)
 
 
-def _is_known(version: str) -> bool:
-    if version == str(VERSION):
+def _is_known(version: int) -> bool:
+    if version == VERSION:
         return True
     # From another version of the program; the rows it speaks of are swept in any case.
     log.warning("bell of an unknown version dropped", version=version)

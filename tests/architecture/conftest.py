@@ -1,6 +1,5 @@
 """An empty database for tests that make their schema themselves."""
 
-import os
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -13,17 +12,16 @@ from shared.db.engine import open_engine
 
 
 @pytest.fixture
-async def empty_engine() -> AsyncIterator[AsyncEngine]:
-    url = os.environ["BATCHMILL_TEST_DATABASE_URL"]
-    name = f"t_{uuid4().hex}"
-    admin = open_engine(url, name="tests", pooled=False).execution_options(isolation_level="AUTOCOMMIT")
-    async with admin.connect() as connection:
+async def empty_engine(database_server: str) -> AsyncIterator[AsyncEngine]:
+    name = f"test_{uuid4().hex}"
+    server = open_engine(database_server, name="tests", pooled=False)
+    outside = server.execution_options(isolation_level="AUTOCOMMIT")  # no transaction may stand around these
+    async with outside.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = open_engine(
-        make_url(url).set(database=name).render_as_string(hide_password=False), name="tests", pooled=False
-    )
+    url = make_url(database_server).set(database=name).render_as_string(hide_password=False)
+    engine = open_engine(url, name="tests", pooled=False)
     yield engine
     await engine.dispose()
-    async with admin.connect() as connection:
+    async with outside.connect() as connection:
         await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await admin.dispose()
+    await server.dispose()

@@ -1,1 +1,4 @@
-"""`batchmill run`: a folder in, a batch over it, its results out. Talks to the API by the official client only."""
+"""`batchmill run`: a folder in, a batch over it, its results out.
+
+Talks to the API by the official client only.
+"""

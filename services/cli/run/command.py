@@ -15,6 +15,7 @@ def run(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Folder to take in; default: the bundled samples.")
     ] = None,
+    *,
     config: Annotated[
         str | None,
         typer.Option(
@@ -27,7 +28,9 @@ def run(
         Path | None, typer.Option(help="Where results go.", show_default="out/<name of DIR>")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON summary instead of a table.")
+    ] = False,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Jobs at once in a stack that this starts; default: cores.")
     ] = None,

@@ -22,6 +22,11 @@ class ConfigChoice:
     key: str
     parameters: dict[str, Any] | None = None
 
+    @property
+    def reads_scans(self) -> bool:
+        """Does it look at pictures of pages? Only the fast tier does not."""
+        return self.key != "cfg-PARSE_FAST" and (self.parameters or {}).get("tier") != "fast"
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -36,11 +41,6 @@ class Configuration:
         """What is added to a file's path to name its result."""
         return ".md" if self.job_type == "parse_v2" else ".json"
 
-    @property
-    def reads_scans(self) -> bool:
-        """Does this one look at pictures of pages?"""
-        return self.tier != "fast"
-
 
 def read_choice(text: str | None) -> ConfigChoice:
     """Understand CONFIG without a server; `Stop` (exit 2) when it is neither an id nor a readable file."""
@@ -51,7 +51,9 @@ def read_choice(text: str | None) -> ConfigChoice:
     try:
         parameters = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Stop(f"CONFIG {chosen}: no configuration id (cfg-...), and {error.strerror}.", ExitCode.USAGE) from None
+        raise Stop(
+            f"CONFIG {chosen}: no configuration id (cfg-...), and {error.strerror}.", ExitCode.USAGE
+        ) from None
     except ValueError as error:
         raise Stop(f"CONFIG {chosen} is no JSON: {error}.", ExitCode.USAGE) from None
     if not isinstance(parameters, dict):
@@ -76,5 +78,7 @@ async def on_server(client: AsyncLlamaCloud, choice: ConfigChoice) -> Configurat
     except (BadRequestError, UnprocessableEntityError) as error:
         raise Stop(f"CONFIG was refused: {detail_of(error)}", ExitCode.USAGE) from error
     if found.product_type not in ("parse_v2", "extract_v2"):
-        raise Stop(f"CONFIG is for {found.product_type}; a batch runs parse_v2 or extract_v2.", ExitCode.USAGE)
+        raise Stop(
+            f"CONFIG is for {found.product_type}; a batch runs parse_v2 or extract_v2.", ExitCode.USAGE
+        )
     return Configuration(found.id, found.product_type, getattr(found.parameters, "tier", None))

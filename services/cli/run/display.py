@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 LINE_EVERY_S: Final = 5.0
 WINDOW_S: Final = 15.0
+LOOK_EVERY_S: Final = 0.2
 
 
 class Meter:
@@ -31,9 +32,9 @@ class Meter:
     def rate(self) -> float:
         """Files a second."""
         now = time.monotonic()
-        if now - self._seen[-1][0] >= 0.2:
+        if now - self._seen[-1][0] >= LOOK_EVERY_S:
             self._seen.append((now, self.done))
-        while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_S:
+        while now - self._seen[0][0] > WINDOW_S and self._seen[0] is not self._seen[-1]:
             self._seen.popleft()
         since, then = self._seen[0]
         return (self.done - then) / max(now - since, 0.001)
@@ -55,11 +56,8 @@ class Display(Protocol):
     def advance(self, *, failed: bool = False) -> None:
         """One more file has ended."""
 
-    def waiting(self, reason: str | None) -> None:
-        """Why nothing moves, in the server's words."""
-
-    def tick(self) -> None:
-        """Time has passed; show what should be shown."""
+    def tick(self, waiting: str | None) -> None:
+        """Time has passed; `waiting` is why nothing moves, in the server's words."""
 
     def say(self, message: str) -> None:
         """A line of its own."""
@@ -91,14 +89,14 @@ class Lines:
         """Counts, and shows a line if it is time."""
         if self._meter is not None:
             self._meter.advance(failed=failed)
-        self.tick()
+        self._show_in_time()
 
-    def waiting(self, reason: str | None) -> None:
-        """Shown with the next line."""
-        self._reason = reason
-
-    def tick(self) -> None:
+    def tick(self, waiting: str | None) -> None:
         """A line, if the last one is five seconds old."""
+        self._reason = waiting
+        self._show_in_time()
+
+    def _show_in_time(self) -> None:
         if time.monotonic() - self._last >= LINE_EVERY_S:
             self._show()
 
@@ -149,13 +147,9 @@ class Bar:
         self._meter.advance(failed=failed)
         self._draw()
 
-    def waiting(self, reason: str | None) -> None:
-        """Shown instead of the rate."""
-        self._reason = reason or ""
-        self._draw()
-
-    def tick(self) -> None:
-        """Draws again, for the rate falls when nothing comes."""
+    def tick(self, waiting: str | None) -> None:
+        """Draws again, for the rate falls when nothing comes; a reason stands instead of the rate."""
+        self._reason = waiting or ""
         self._draw()
 
     def say(self, message: str) -> None:
@@ -174,5 +168,9 @@ class Bar:
             return
         meter = self._meter
         failed = f"[red]{meter.failed} failed[/]  " if meter.failed else ""
-        tail = f"[yellow]{escape(self._reason)}[/]" if self._reason else f"{meter.rate():.1f}/s  {meter.left()} left"
+        tail = (
+            f"[yellow]{escape(self._reason)}[/]"
+            if self._reason
+            else f"{meter.rate():.1f}/s  {meter.left()} left"
+        )
         self._progress.update(self._task, completed=meter.done, tail=failed + tail)

@@ -97,5 +97,5 @@ class _Walk:
 
 
 def as_text(path: Path) -> str:
-    """The path with slashes; bytes that are no UTF-8 become `\\xNN`, since the API speaks text only."""
+    """The path with slashes; bytes that are no UTF-8 become hex escapes, for the API speaks text only."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

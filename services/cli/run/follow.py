@@ -56,7 +56,6 @@ class Follower:
         while True:
             self._batch = await self._client.batches.get(self._batch_id, expand=["progress"])
             over = self._batch.status in FINAL
-            self._display.waiting(_why_waiting(self._batch))
             found = await self._collect(everything=over)
             if over:
                 break
@@ -89,7 +88,7 @@ class Follower:
         while not self._saved_all:
             await asyncio.sleep(FLUSH_EVERY_S)
             self._flush()
-            self._display.tick()
+            self._display.tick(_why_waiting(self._batch))
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []

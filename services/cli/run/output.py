@@ -4,7 +4,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -47,13 +48,24 @@ def write_whole(out: Path, target: Path, data: bytes) -> None:
 
 
 def write_result(out: Path, name: str, data: bytes) -> None:
-    """Write one result. `NameRefused` when only its name is at fault, `Stop` when OUT cannot be written."""
+    """Write one result; `NameRefused` when only its name is at fault."""
     try:
         write_whole(out, out / name, data)
     except OSError as error:
         if error.errno in OWN_FAULT:
             raise NameRefused(f"the output could not be named {name[-80:]}: {error.strerror}") from None
-        raise Stop(f"Cannot write to {out}: {error.strerror}. Then run the same command again.") from None
+        raise
+
+
+@contextmanager
+def disk_errors(out: Path) -> Iterator[None]:
+    """Turns what the disk refuses into `Stop`: it is full, or OUT may not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise Stop(
+            f"Cannot write to {out}: {error.strerror or error}. Mend that and run the same command again."
+        ) from error
 
 
 def remove_result(out: Path, name: str) -> None:

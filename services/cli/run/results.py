@@ -18,7 +18,7 @@ CANCELLED: Final = "CANCELLED"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one file. `output` is relative to OUT; `message` of a completed file may be 'no text'."""
+    """What became of one file. `output` is relative to OUT; a completed file's `message` may be 'no text'."""
 
     path: str
     directory_file_id: str | None
@@ -35,12 +35,16 @@ COLUMNS: Final = tuple(column.name for column in fields(Row))
 
 
 class ResultLog:
-    """The file and what it says. A line is there whole or not at all, also after a crash."""
+    """The file and what it says. A line is there whole or not at all, also after a crash.
+
+    `added` counts the lines of this process.
+    """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._path = out / FILE
         self.rows: dict[str, Row] = {}
+        self.added = 0
         self._read()
 
     def append(self, rows: Iterable[Row]) -> None:
@@ -53,6 +57,7 @@ class ResultLog:
             file.flush()
             os.fsync(file.fileno())
         self.rows.update((row.path, row) for row in group)
+        self.added += len(group)
 
     def keep_only(self, paths: Iterable[str]) -> None:
         """Replace the file by one that speaks of these paths only, one line each."""

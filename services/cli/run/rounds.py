@@ -88,7 +88,7 @@ class Rounds:
         if kept.batch_id is None:
             self._close(kept)
             return RoundEnd(None, None)
-        batch = await self._follow(kept, paths)
+        batch = await self._follow(kept, kept.batch_id, paths)
         self._close(kept)
         return RoundEnd(batch.status, batch.id, getattr(batch, "failure_message", None))
 
@@ -126,11 +126,10 @@ class Rounds:
         made = await self.client.batches.create(source_directory_id=directory_id, config={"job": job})
         return made.id
 
-    async def _follow(self, kept: Round, paths: dict[str, str]) -> Any:
-        assert kept.batch_id is not None
+    async def _follow(self, kept: Round, batch_id: str, paths: dict[str, str]) -> Any:
         follower = Follower(
             self.client,
-            kept.batch_id,
+            batch_id,
             paths=paths,
             fetcher=Fetcher(self.client, self.configuration, self.out, self.listing.folders()),
             log=self.log,

@@ -13,17 +13,17 @@ from services.cli.exits import ExitCode, complain
 from services.cli.run.configuration import ConfigChoice, on_server, read_choice
 from services.cli.run.display import Display, open_display
 from services.cli.run.folder import Listing, list_folder
-from services.cli.run.output import clear_partial
-from services.cli.run.previous import previous_state
+from services.cli.run.output import clear_partial, disk_errors
 from services.cli.run.results import ResultLog
 from services.cli.run.rounds import RoundEnd, Rounds, files_to_do, give_up
-from services.cli.run.state import Round, RunState, alone_in
+from services.cli.run.state import Round, RunState, alone_in, previous_state
 from services.cli.run.summary import Summary, report
-from services.cli.settings import load_settings, refusals
+from services.cli.settings import load_settings
 from services.cli.stack import Signalled, make_stack, stack_errors
 from services.local.stack import attach
 from shared.config import Settings
 
+LOCAL: Final = "127.0.0.1"
 ANY_PORT: Final = 0
 
 
@@ -42,7 +42,10 @@ class Request:
 
 @dataclass(slots=True)
 class Session:
-    """The request and what the disk says about it. `abandoned` is an unfinished round that nobody goes on with."""
+    """The request and what the disk says about it.
+
+    `abandoned` is an unfinished round that nobody goes on with.
+    """
 
     request: Request
     settings: Settings
@@ -62,49 +65,77 @@ def process(request: Request) -> int:
     with alone_in(request.out):
         clear_partial(request.out)
         state, abandoned = previous_state(
-            request.out, request.source.resolve(), choice.key, fresh=request.fresh
+            request.out, str(request.source.resolve()), choice.key, fresh=request.fresh
         )
         log = ResultLog(request.out)
-        session = Session(
-            request, settings, choice, listing, state, log, open_display(), abandoned
-        )
-        if not state.finished and state.round is None:
+        if state.is_new:
             log.keep_only(())
-        started, before = time.monotonic(), len(log.rows)
-        end, nothing_to_do = None, not _something_to_do(session)
-        if nothing_to_do:
-            log.keep_only(file.path for file in listing.files)
-        else:
-            try:
-                end = _work(session)
-            except (Signalled, KeyboardInterrupt) as stop:
-                complain("stopped. What is finished is saved; run the same command again to go on.")
-                return stop.code if isinstance(stop, Signalled) else ExitCode.INTERRUPTED
-        return report(
-            Summary(
-                source=request.source,
-                out=request.out,
-                listing=listing,
-                rows=[log.rows[file.path] for file in listing.files if file.path in log.rows],
-                config=choice.key,
-                reads_scans=choice.key != "cfg-PARSE_FAST",
-                end=end,
-                nothing_to_do=nothing_to_do,
-                seconds=time.monotonic() - started,
-                done_now=max(0, len(log.rows) - before),
-            ),
-            as_json=request.as_json,
-        )
+        session = Session(request, settings, choice, listing, state, log, open_display(), abandoned)
+        return _go_on(session)
+
+
+def _go_on(session: Session) -> int:
+    started = time.monotonic()
+    log, listing = session.log, session.listing
+    nothing_to_do = not _something_to_do(session)
+    end: RoundEnd | None = None
+    if nothing_to_do:
+        log.keep_only(file.path for file in listing.files)
+    else:
+        try:
+            with stack_errors(), api_errors(), disk_errors(session.request.out):
+                end = asyncio.run(_work(session))
+        except (Signalled, KeyboardInterrupt) as stop:
+            complain("stopped. What is finished is saved; run the same command again to go on.")
+            return stop.code if isinstance(stop, Signalled) else ExitCode.INTERRUPTED
+    summary = Summary(
+        source=session.request.source,
+        out=session.request.out,
+        listing=listing,
+        rows=[log.rows[file.path] for file in listing.files if file.path in log.rows],
+        choice=session.choice,
+        end=end,
+        nothing_to_do=nothing_to_do,
+        seconds=time.monotonic() - started,
+        done_now=log.added,
+    )
+    report(summary, as_json=session.request.as_json)
+    return summary.exit_code()
 
 
 def _something_to_do(session: Session) -> bool:
-    if not session.listing.files:
-        return False
     if session.state.round is not None:
         return True
     return bool(files_to_do(session.listing.files, session.state, session.log))
 
 
-def _work(session: Session) -> RoundEnd | None:
-    with stack_errors(), refusals_of_all():
-        return asyncio.run(_with_server(session))
+async def _work(session: Session) -> RoundEnd | None:
+    async with _server(session) as server, server.client() as client:
+        configuration = await on_server(client, session.choice)
+        if session.abandoned is not None:
+            await give_up(client, session.abandoned)
+        session.state.base_url = server.base_url
+        rounds = Rounds(
+            client,
+            configuration,
+            session.listing,
+            session.request.out,
+            session.state,
+            session.log,
+            session.display,
+        )
+        return await rounds.run()
+
+
+@asynccontextmanager
+async def _server(session: Session) -> AsyncIterator[Server]:
+    """The live stack of the data folder, else one that lives as long as the block."""
+    settings, say = session.settings, session.display.say
+    if (live := await attach(settings.data_dir)) is not None:
+        say(f"using the stack at {live.base_url}")
+        yield Server(live.base_url, live.project_key)
+        return
+    say("starting the stack; the first time takes some seconds longer")
+    workers = session.request.concurrency or settings.worker.concurrency
+    async with make_stack(settings, host=LOCAL, port=ANY_PORT, concurrency=workers, log=say) as stack:
+        yield Server(stack.base_url, stack.project_key)

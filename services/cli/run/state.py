@@ -36,9 +36,39 @@ class RunState:
     finished: dict[str, str] = field(default_factory=dict)
     round: Round | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Nothing was done yet."""
+        return not self.finished and self.round is None
+
     def save(self, out: Path) -> None:
         """Replace the file at once."""
         write_whole(out, out / FILE, json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode())
+
+
+def previous_state(out: Path, folder: str, config: str, *, fresh: bool) -> tuple[RunState, Round | None]:
+    """The state to go on from, and the unfinished round of a run that nobody goes on with.
+
+    Another CONFIG starts anew. Results of another DIR are refused: the two would be mixed in OUT.
+    """
+    new = RunState(folder, config)
+    try:
+        kept = load_state(out)
+    except Stop:
+        if not fresh:
+            raise
+        kept = None
+    if kept is None:
+        return new, None
+    if fresh or (kept.folder == folder and kept.config != config):
+        return new, kept.round
+    if kept.folder != folder:
+        raise Stop(
+            f"OUT {out} holds the results of {kept.folder}. Choose another OUT, or replace "
+            "them with --fresh.",
+            ExitCode.USAGE,
+        )
+    return kept, None
 
 
 def load_state(out: Path) -> RunState | None:

@@ -126,7 +126,7 @@ def _end(row: Row) -> str:
 
 def _widths(console: Console, paths: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
     room = max(console.width - FIXED, 24)
-    path, end = max(map(len, paths)), max(max(map(len, ends)), len("output or code"))
+    path, end = max(map(len, paths)), max(map(len, [*ends, "output or code"]))
     if path + end <= room:
         return path, end
     # Whoever needs less than half gets it whole; the other takes the rest.

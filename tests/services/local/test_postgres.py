@@ -36,7 +36,7 @@ async def ask(postgres: EmbeddedPostgres, *statements: str, database: str = "bat
 
 async def until_it_answers(postgres: EmbeddedPostgres) -> None:
     async with asyncio.timeout(20):
-        while not await postgres.answers():
+        while not await postgres.answers():  # noqa: ASYNC110 - the answer comes from another process
             await asyncio.sleep(0.05)
 
 
@@ -56,7 +56,7 @@ async def test_data_is_there_after_stop_and_start(postgres: EmbeddedPostgres) ->
     await ask(postgres, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (7) RETURNING n")
     sockets = postgres.host
     await postgres.stop()
-    assert not os.path.lexists(sockets)
+    assert not os.access(sockets, os.F_OK)
     assert traces_of(postgres.folder) == []
     await postgres.start()
     assert await ask(postgres, "SELECT n FROM kept") == 7
@@ -132,7 +132,7 @@ async def test_a_server_whose_owner_was_killed_makes_way(postgres: EmbeddedPostg
     heir = EmbeddedPostgres(postgres.folder, durable=False)
     await heir.start()
     try:
-        assert orphan.exit_code() is not None
+        assert orphan.exit_code() == 0
         assert await ask(heir, "SELECT n FROM kept") == 7
     finally:
         await heir.stop()

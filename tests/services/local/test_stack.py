@@ -179,7 +179,9 @@ async def test_a_signal_in_this_process_is_heard_and_the_handler_of_before_comes
     with pytest.raises(StackStopped):
         await killed()
     assert signal.getsignal(signal.SIGTERM) is before
-    await asyncio.sleep(0)  # the task is not cancelled any more
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_kill_9_of_the_manager_leaves_no_children(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def forge(source: Source, options: Mapping[str, Any]) -> str:
 
 def surroundings(source: Source, options: Mapping[str, Any]) -> str:
     limits = [resource.getrlimit(what)[0] for what in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)]
-    handles = len(os.listdir("/dev/fd"))
-    return repr({"environ": dict(os.environ), "cwd": os.getcwd(), "limits": limits, "handles": handles})
+    handles = len(list(Path("/dev/fd").iterdir()))
+    return repr({"environ": dict(os.environ), "cwd": str(Path.cwd()), "limits": limits, "handles": handles})
 
 
 def spy(source: Source, options: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def leave_child(source: Source, options: Mapping[str, Any]) -> str:
 
 
 def litter(source: Source, options: Mapping[str, Any]) -> str:
-    before = sorted(os.listdir(source.folder))
+    before = sorted(entry.name for entry in source.folder.iterdir())
     (source.folder / "folder" / "below").mkdir(parents=True)
     (source.folder / "folder" / "below" / "file").write_bytes(b"x")
     (source.folder / "link").symlink_to("/")

@@ -183,7 +183,9 @@ async def test_a_page_that_cannot_be_read_is_told_and_the_others_are_kept(reader
     kids = content[content.index(b"/Kids [") : content.index(b"]", content.index(b"/Kids ["))]
     second = b" ".join(kids.split()[5:8])
     broken = content.replace(kids, kids.replace(second, b"0 0 R"))
-    options = {"processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 0.5}}}
+    options: dict[str, Any] = {
+        "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 0.5}}
+    }
     document = await reader.read(broken, "a.pdf", **options)
     assert [page.error is None for page in document.pages] == [True, False, True]
     outcome = await reader.done(broken, "a.pdf")

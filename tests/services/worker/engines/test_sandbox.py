@@ -1,4 +1,4 @@
-"""What a document may not do, and that the next one is served all the same. The engine is `misbehaving.py`."""
+"""What a document may not do; and the next one is served all the same. The engine is `misbehaving.py`."""
 
 import ast
 import asyncio
@@ -30,6 +30,10 @@ def ended_as(outcome: Outcome, code: FailureCode, words: str) -> bool:
     assert outcome.message is not None
     assert words in outcome.message
     return outcome.result is None
+
+
+def names_in(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
 
 
 def test_the_sandbox_is_what_the_worker_asks_for() -> None:
@@ -135,8 +139,11 @@ async def test_a_child_knows_no_secret_and_holds_nothing_of_ours(
     assert found["limits"] == [0, 256]
     # 0, 1, 2, two of the protocol, the open folder listing itself.
     assert found["handles"] <= 6
-    assert Path(found["cwd"]).parent.stat().st_mode & 0o777 == 0o700
-    assert Path(found["cwd"]).stat().st_mode & 0o777 == 0o700
+    assert mode_of(found["cwd"]) == mode_of(found["cwd"] + "/..") == 0o700
+
+
+def mode_of(path: str) -> int:
+    return Path(path).stat().st_mode & 0o777
 
 
 def may_unshare() -> bool:
@@ -161,11 +168,14 @@ async def test_the_environment_of_the_parent_cannot_be_read(bad: Bad, tmp_path: 
     env = {**os.environ, "BATCHMILL_SECRET_KEY": "KEY_OF_THE_PARENT"}
     said = {}
     for how in ("hidden", "plain"):
-        with subprocess.Popen([sys.executable, "-c", code, how], env=env, stdout=subprocess.PIPE) as other:
-            assert other.stdout is not None
-            assert other.stdout.readline() == b"up\n"
-            said[how] = await bad().say("spy", path=f"/proc/{other.pid}/environ")
-            other.kill()
+        other = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, how), env=env, stdout=asyncio.subprocess.PIPE
+        )
+        assert other.stdout is not None
+        assert await other.stdout.readline() == b"up\n"
+        said[how] = await bad().say("spy", path=f"/proc/{other.pid}/environ")
+        other.kill()
+        await other.wait()
     # A user namespace keeps the child out; where there is none, a process hides itself (root sees all then).
     assert said["plain"] == ("refused" if may_unshare() else "secret")
     assert said["hidden"] == ("refused" if may_unshare() or os.geteuid() else "secret")
@@ -303,7 +313,7 @@ async def test_results_outlive_their_child_and_end_with_the_sandbox(bad: Bad, tm
     assert all(result is not None and result.exists() for result in results)
     await reader.sandbox.close()
     await reader.sandbox.close()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["documents"]
+    assert names_in(tmp_path) == ["documents"]
 
 
 async def test_close_ends_a_document_in_progress(bad: Bad, tmp_path: Path, wait: Wait) -> None:
@@ -340,20 +350,21 @@ sandbox = Sandbox(folder=Path({str(tmp_path)!r}), engines={{"text": {MISBEHAVING
 request = ParseRequest(Path({str(document)!r}), "a.txt", {{"do": "hang", "where": {str(where)!r}}})
 asyncio.run(sandbox.run(request, project_id="p"))
 """
-    parent = subprocess.Popen([sys.executable, "-c", code])
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     try:
         await wait(lambda: where.exists() and bool(where.read_text()))
         child = int(where.read_text())
         assert not is_gone(child)
     finally:
         parent.send_signal(how)
-        parent.wait(10)
+        await asyncio.wait_for(parent.wait(), 10)
     await wait(lambda: is_gone(child))
-    left = next(tmp_path.glob("batchmill-sandbox-*"))
+    left = [tmp_path / name for name in names_in(tmp_path) if name.startswith("batchmill-sandbox-")]
+    assert len(left) == 1
     # Its folder is for the next one to find.
     sandbox = Sandbox(folder=tmp_path)
     assert isinstance(await sandbox.run(ParseRequest(document, "a.txt"), project_id="p"), Done)
-    assert not left.exists()
+    assert left[0].name not in names_in(tmp_path)
     await sandbox.close()
 
 

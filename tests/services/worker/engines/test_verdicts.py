@@ -61,35 +61,32 @@ def test_long_words_are_cut() -> None:
     assert len(verdict.engine) == 100
 
 
+CRASH, KILL = -signal.SIGSEGV, -signal.SIGKILL
+
+
 @pytest.mark.parametrize(
-    ("cause", "returncode", "peak", "stderr", "code", "retryable", "suspect"),
+    ("ended", "code", "retryable", "suspect"),
     [
-        (Cause.WALL, -9, 0, "", FailureCode.TIMEOUT, True, False),
-        (Cause.MEMORY, -9, 0, "", FailureCode.OUT_OF_MEMORY, False, True),
-        (Cause.WRITTEN, -9, 0, "", FailureCode.DOCUMENT_TOO_LARGE, False, False),
-        (Cause.BABBLE, -9, 0, "", FailureCode.ENGINE_ERROR, False, True),
-        (None, -signal.SIGXCPU, 0, "", FailureCode.TIMEOUT, True, False),
-        (None, -signal.SIGALRM, 0, "", FailureCode.TIMEOUT, True, False),
-        (None, -signal.SIGXFSZ, 0, "", FailureCode.DOCUMENT_TOO_LARGE, False, True),
-        (None, -signal.SIGSEGV, 95 * MIB, "", FailureCode.OUT_OF_MEMORY, False, True),
-        (None, -signal.SIGSEGV, 50 * MIB, "", FailureCode.ENGINE_ERROR, False, True),
-        (None, -signal.SIGABRT, 0, "bad_alloc", FailureCode.OUT_OF_MEMORY, False, True),
-        (None, -signal.SIGKILL, 95 * MIB, "", FailureCode.OUT_OF_MEMORY, False, True),
-        (None, -signal.SIGKILL, 0, "", FailureCode.ENGINE_ERROR, True, True),
-        (None, 3, 0, "", FailureCode.ENGINE_ERROR, False, True),
-        (None, None, 0, "", FailureCode.ENGINE_ERROR, False, True),
+        (Ended(Cause.WALL, KILL, 0, ""), FailureCode.TIMEOUT, True, False),
+        (Ended(Cause.MEMORY, KILL, 0, ""), FailureCode.OUT_OF_MEMORY, False, True),
+        (Ended(Cause.WRITTEN, KILL, 0, ""), FailureCode.DOCUMENT_TOO_LARGE, False, False),
+        (Ended(Cause.BABBLE, KILL, 0, ""), FailureCode.ENGINE_ERROR, False, True),
+        (Ended(None, -signal.SIGXCPU, 0, ""), FailureCode.TIMEOUT, True, False),
+        (Ended(None, -signal.SIGALRM, 0, ""), FailureCode.TIMEOUT, True, False),
+        (Ended(None, -signal.SIGXFSZ, 0, ""), FailureCode.DOCUMENT_TOO_LARGE, False, True),
+        (Ended(None, CRASH, 95 * MIB, ""), FailureCode.OUT_OF_MEMORY, False, True),
+        (Ended(None, CRASH, 50 * MIB, ""), FailureCode.ENGINE_ERROR, False, True),
+        (Ended(None, -signal.SIGABRT, 0, "bad_alloc"), FailureCode.OUT_OF_MEMORY, False, True),
+        (Ended(None, KILL, 95 * MIB, ""), FailureCode.OUT_OF_MEMORY, False, True),
+        (Ended(None, KILL, 0, ""), FailureCode.ENGINE_ERROR, True, True),
+        (Ended(None, 3, 0, ""), FailureCode.ENGINE_ERROR, False, True),
+        (Ended(None, None, 0, ""), FailureCode.ENGINE_ERROR, False, True),
     ],
 )
 def test_how_a_child_died_says_what_the_document_did(
-    cause: Cause | None,
-    returncode: int | None,
-    peak: int,
-    stderr: str,
-    code: FailureCode,
-    retryable: bool,
-    suspect: bool,
+    ended: Ended, code: FailureCode, retryable: bool, suspect: bool
 ) -> None:
-    verdict = of_death(Ended(cause, returncode, peak, stderr), SandboxLimits(memory_bytes=100 * MIB))
+    verdict = of_death(ended, SandboxLimits(memory_bytes=100 * MIB))
     assert (verdict.code, verdict.retryable, verdict.suspect) == (code, retryable, suspect)
     assert verdict.child_is_lost
     assert verdict.message

@@ -1,0 +1,150 @@
+"""The checks of `batchmill doctor`: each looks at one thing and says what to do when it is not well."""
+
+import asyncio
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.cli.exits import Stop, one_line
+from services.cli.settings import place_of, refusals, without_bells
+from services.local.stack import attach
+from shared.config import MissingSetting, Settings
+from shared.db import migrations
+from shared.db.engine import open_engine
+from shared.storage.port import StorageDown
+
+LEAST_FREE: Final = 2 << 30
+BROKER_PATIENCE_S: Final = 3
+EMBEDDED: Final = "none set: 'batchmill up' brings its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw. `advice` is empty when all is well."""
+
+    name: str
+    detail: str
+    advice: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Is nothing to be done?"""
+        return not self.advice
+
+
+async def python(_: Settings) -> Finding:
+    """The interpreter is new enough."""
+    version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    advice = "" if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed."
+    return Finding("python", version, advice)
+
+
+async def stack(settings: Settings) -> Finding:
+    """Whether a stack lives on the data folder: either is fine."""
+    live = await attach(settings.data_dir)
+    return Finding("stack", f"live at {live.base_url}" if live else f"none lives on {settings.data_dir}")
+
+
+async def database(settings: Settings) -> Finding:
+    """It answers, is new enough, and has this version's schema."""
+    try:
+        url = settings.database_url()
+    except MissingSetting:
+        return Finding("database", EMBEDDED)
+    engine = open_engine(url, name="doctor", pooled=False)
+    try:
+        with refusals():
+            async with engine.connect() as connection:
+                answer = await connection.exec_driver_sql("SHOW server_version_num")
+                version = int(answer.scalar_one())
+            revision = await migrations.current(engine)
+    except Stop as trouble:
+        return Finding("database", place_of(url), trouble.message)
+    finally:
+        await engine.dispose()
+    detail = (
+        f"PostgreSQL {version // 10000}.{version % 10000} at {place_of(url)}, revision {revision or 'none'}"
+    )
+    if version < migrations.OLDEST_POSTGRES:
+        return Finding("database", detail, "PostgreSQL 18 or newer is needed.")
+    if revision != migrations.head():
+        return Finding(
+            "database", detail, f"This version wants {migrations.head()}: run 'batchmill migrate'."
+        )
+    return Finding("database", detail)
+
+
+async def broker(settings: Settings) -> Finding:
+    """It answers. While it does not, nothing is lost and everything is slower."""
+    from kombu.connection import Connection
+
+    try:
+        url = settings.broker_url()
+    except MissingSetting:
+        return Finding("broker", EMBEDDED)
+
+    def knock() -> None:
+        with Connection(url, connect_timeout=BROKER_PATIENCE_S) as connection:  # type: ignore[no-untyped-call]
+            connection.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE_S)
+
+    try:
+        await asyncio.to_thread(knock)
+    # Each transport raises errors of its own, and all of them mean the same here.
+    except Exception as error:  # noqa: BLE001
+        return Finding(
+            "broker", _shown(url), f"{one_line(error)}. Is it up, and is BATCHMILL_BROKER__URL right?"
+        )
+    return Finding("broker", _shown(url))
+
+
+async def storage(settings: Settings) -> Finding:
+    """A blob can be written and deleted."""
+    url = settings.storage_url()
+    if settings.storage.url is None and not settings.data_dir.exists():
+        return Finding("storage", f"{url}, made when it is needed")
+    # Building the store makes its folder, so even that may be refused.
+    try:
+        resources = without_bells(settings, name="doctor", needs_database=False)
+        try:
+            key = f"self-test/{token_hex(8)}"
+            await resources.storage.put(key, b"batchmill")
+            await resources.storage.delete(key)
+        finally:
+            await resources.close()
+    except (StorageDown, OSError) as error:
+        return Finding(
+            "storage", url, f"{one_line(error)}. Is BATCHMILL_STORAGE__URL right, and may we write?"
+        )
+    return Finding("storage", f"{url} can be written")
+
+
+async def disk(settings: Settings) -> Finding:
+    """There is room where we write."""
+    parts = urlsplit(settings.storage_url())
+    place = _existing(Path(parts.path) if parts.scheme == "file" else settings.data_dir.resolve())
+    free = shutil.disk_usage(place).free
+    detail = f"{free / (1 << 30):.1f} GiB free at {place}"
+    if not os.access(place, os.W_OK):
+        return Finding("disk", detail, f"{place} may not be written by this user.")
+    return Finding("disk", detail, "" if free >= LEAST_FREE else "Less than 2 GiB: make room.")
+
+
+Check = Callable[[Settings], Awaitable[Finding]]
+CHECKS: Final[tuple[Check, ...]] = (python, stack, database, broker, storage, disk)
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _shown(url: str) -> str:
+    return f"{urlsplit(url).scheme}://{place_of(url)}"

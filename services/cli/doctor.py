@@ -1,0 +1,39 @@
+"""`batchmill doctor`: what is well, what is not, and what to do about it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.exits import ExitCode
+
+
+def doctor(
+    *,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Data folder of the stack.", show_default=".batchmill")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
+) -> int:
+    """Check Python, database, broker, storage and disk. Exit code 1 when something is to be done."""
+    import asyncio
+
+    from services.cli.checks import CHECKS, Finding
+    from services.cli.settings import load_settings
+
+    settings = load_settings(data_dir)
+
+    async def look() -> list[Finding]:
+        return [await check(settings) for check in CHECKS]
+
+    findings = asyncio.run(look())
+    if as_json:
+        rows = [{"name": f.name, "ok": f.ok, "detail": f.detail, "advice": f.advice} for f in findings]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<9} {finding.detail}")
+            if finding.advice:
+                typer.echo(f"      {'':<9} {finding.advice}")
+    return ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.FAILED

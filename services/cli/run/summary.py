@@ -1,0 +1,90 @@
+"""How a run ended: for people, for programs, and as an exit code."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from services.cli.exits import ExitCode, complain
+from services.cli.run.configuration import ConfigChoice
+from services.cli.run.folder import Listing
+from services.cli.run.results import FILE, Row
+from services.cli.run.rounds import RoundEnd
+from services.cli.run.table import Totals, print_table, print_totals, table_console, totals_of
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`rows` are those of files that are in the folder now; `done_now` and `seconds` are of this call."""
+
+    source: Path
+    out: Path
+    listing: Listing
+    rows: Sequence[Row]
+    choice: ConfigChoice
+    end: RoundEnd | None
+    nothing_to_do: bool
+    seconds: float
+    done_now: int
+
+    def totals(self) -> Totals:
+        """All files together."""
+        return totals_of(self.rows, len(self.listing.files))
+
+    def exit_code(self) -> ExitCode:
+        """As promised to scripts (design section 10)."""
+        if self.end is not None and self.end.status in ("FAILED", "CANCELLED"):
+            return ExitCode.FAILED
+        totals = self.totals()
+        if totals.files and not totals.completed:
+            return ExitCode.ALL_FILES_FAILED
+        return ExitCode.OK
+
+
+def report(summary: Summary, *, as_json: bool) -> None:
+    """Print the end on stdout, and on stderr what made it a failure."""
+    if as_json:
+        typer.echo(json.dumps(as_record(summary), ensure_ascii=False))
+    else:
+        _print(summary)
+    end = summary.end
+    if end is not None and end.status in ("FAILED", "CANCELLED"):
+        complain(f"batch {end.batch_id} is {end.status}. {end.message or ''}".rstrip())
+
+
+def as_record(summary: Summary) -> dict[str, object]:
+    """The one JSON object of `--json`."""
+    end = summary.end
+    return {
+        "status": None if end is None else end.status,
+        "batch_id": None if end is None else end.batch_id,
+        "dir": str(summary.source),
+        "out": str(summary.out),
+        "results": str(summary.out / FILE),
+        "configuration": summary.choice.key,
+        **asdict(summary.totals()),
+        "left_out": summary.listing.left_out,
+        "nothing_to_do": summary.nothing_to_do,
+        "done_now": summary.done_now,
+        "seconds": round(summary.seconds, 3),
+        "exit_code": int(summary.exit_code()),
+    }
+
+
+def _print(summary: Summary) -> None:
+    console = table_console()
+    print_table(console, summary.rows)
+    print_totals(
+        console,
+        summary.totals(),
+        out=summary.out,
+        left_out=summary.listing.left_out,
+        reads_scans=summary.choice.reads_scans,
+        seconds=summary.seconds,
+        done_now=summary.done_now,
+    )
+    if summary.nothing_to_do:
+        why = "every file has its result already" if summary.listing.files else "the folder holds no file"
+        console.print(f"nothing to do: {why}", markup=False)

@@ -1,0 +1,236 @@
+"""A work bell with the real sandbox, storage and database: from a READY chunk to rows and blobs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.worker.engines.port import Done, Infra, ParseRequest
+from services.worker.engines.sandbox import Sandbox
+from services.worker.heart import Heart
+from services.worker.runtime import Runtime
+from services.worker.tasks.work import work
+from shared.jobs import ledger, running
+from shared.jobs.result import decode, text_full
+from shared.jobs.running import Hand
+from shared.wiring import Resources
+
+KIND = "parse_v2"
+
+
+@pytest.fixture
+async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
+    """A worker process's means, without the process."""
+    runtime = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
+    yield runtime
+    await runtime.sandbox.close()
+
+
+class Slow:
+    """A sandbox that takes its time, and says whether it was broken off."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.broken_off = False
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Done:
+        self.started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.broken_off = True
+            raise
+        raise AssertionError("nobody broke it off")
+
+    async def kill(self) -> None:
+        """Nothing to kill."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class Broken(Slow):
+    """A sandbox that cannot start."""
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Infra:  # type: ignore[override]
+        return Infra("the sandbox cannot start")
+
+
+async def add_job(runtime: Runtime, name: str, content: bytes, *, options: dict[str, Any] | None = None) -> UUID:
+    """A standalone job over a stored file, granted."""
+    project = uuid4()
+    key = f"p/{project}/f/{uuid4()}"
+    await runtime.resources.storage.put(key, content)
+    async with runtime.unit_of_work() as uow:
+
+        async def made(statement: str, **values: Any) -> UUID:
+            found: UUID = (await uow.session.execute(text(statement), values)).scalar_one()
+            return found
+
+        organization = await made("INSERT INTO organizations (name) VALUES ('o') RETURNING id")
+        await made(
+            "INSERT INTO projects (id, organization_id, name, is_default) VALUES (:i, :o, 'p', false) RETURNING id",
+            i=project,
+            o=organization,
+        )
+        file = await made(
+            "INSERT INTO files (project_id, name, size_bytes, sha256, storage_key)"
+            " VALUES (:p, :n, :s, '', :k) RETURNING id",
+            p=project,
+            n=name,
+            s=len(content),
+            k=key,
+        )
+        job = await made(
+            "INSERT INTO jobs (project_id, job_type, file_id, name, size_bytes, sha256, config)"
+            " VALUES (:p, 'parse_v2', :f, :n, :s, '', CAST(:c AS jsonb)) RETURNING id",
+            p=project,
+            f=file,
+            n=name,
+            s=len(content),
+            c='{"tier": "cost_effective"}' if options is None else str(options),
+        )
+        chunk = {"project_id": project, "job_type": KIND, "queue": "parse", "batch_id": None, "lo": None}
+        await ledger.grant(uow.session, [{**chunk, "hi": None, "job_id": job, "size": 1, "rank": 0.0}])
+        await uow.commit()
+    return job
+
+
+async def job_row(runtime: Runtime, job: UUID) -> Any:
+    async with runtime.unit_of_work() as uow:
+        return (await uow.session.execute(text("SELECT * FROM jobs WHERE id = :j"), {"j": job})).one()
+
+
+async def chunk_row(runtime: Runtime) -> Any:
+    async with runtime.unit_of_work() as uow:
+        return (await uow.session.execute(text("SELECT * FROM chunks"))).one_or_none()
+
+
+async def test_a_file_becomes_a_row_and_a_blob_under_the_token(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.md", b"# Title\n\nwords")
+    await work(runtime, "parse", slice_s=5)
+    row = await job_row(runtime, job)
+    assert (row.status, row.pages) == ("COMPLETED", 1)
+    assert row.result_key == f"p/{row.project_id}/r/{job}/{row.token}.json.zst"
+    assert "words" in text_full(decode(await runtime.resources.storage.read(row.result_key)))
+    assert await chunk_row(runtime) is None
+
+
+async def test_a_bad_file_is_its_own_failure(runtime: Runtime) -> None:
+    bad = await add_job(runtime, "a.pdf", b"%PDF-1.7 and no more")
+    good = await add_job(runtime, "b.txt", b"words")
+    await work(runtime, "parse", slice_s=5)
+    row = await job_row(runtime, bad)
+    assert (row.status, row.error_code, row.result_key) == ("FAILED", "PDF_IS_BROKEN", None)
+    assert (await job_row(runtime, good)).status == "COMPLETED"
+
+
+async def test_bytes_that_vanished_are_a_failure_of_that_file(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    async with runtime.unit_of_work() as uow:
+        key = (await uow.session.execute(text("SELECT storage_key FROM files"))).scalar_one()
+    await runtime.resources.storage.delete(key)
+    await work(runtime, "parse", slice_s=5)
+    row = await job_row(runtime, job)
+    assert (row.status, row.error_code) == ("FAILED", "ENGINE_ERROR")
+    assert "storage" in row.error_message
+
+
+async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    good, runtime.sandbox = runtime.sandbox, Broken()
+    await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "PENDING"
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert "sandbox" in chunk.reason
+    assert not await runtime.is_fit()
+    runtime.sandbox = good
+    async with asyncio.timeout(10):
+        while not await runtime.is_fit():
+            await asyncio.sleep(0.1)
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE chunks SET due_at = now()"))
+        await uow.commit()
+    await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "COMPLETED"
+
+
+async def test_a_worker_asked_to_leave_gives_the_work_back_without_a_loss(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    good, slow = runtime.sandbox, Slow()
+    runtime.sandbox = slow
+    task = asyncio.create_task(work(runtime, "parse", slice_s=5))
+    await slow.started.wait()
+    runtime.stopping.set()
+    async with asyncio.timeout(10):
+        await task
+    runtime.sandbox = good
+    assert slow.broken_off
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses, chunk.token) == ("READY", 0, None)
+    assert (await job_row(runtime, job)).status == "PENDING"
+
+
+async def test_a_fenced_worker_breaks_off_and_changes_nothing(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.worker.heart.BEAT_EVERY_S", 0.1)
+    job = await add_job(runtime, "a.txt", b"words")
+    good, slow = runtime.sandbox, Slow()
+    runtime.sandbox = slow
+    task = asyncio.create_task(work(runtime, "parse", slice_s=0))
+    await slow.started.wait()
+    owner = uuid4()
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE chunks SET token = :t"), {"t": owner})
+        await uow.commit()
+    async with asyncio.timeout(10):
+        await task
+    runtime.sandbox = good
+    assert slow.broken_off
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.token) == ("TAKEN", owner)
+    assert (await job_row(runtime, job)).status == "PENDING"
+
+
+async def test_a_stop_heard_at_the_heartbeat_cancels_what_runs(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.worker.heart.BEAT_EVERY_S", 0.1)
+    job = await add_job(runtime, "a.txt", b"words")
+    good, slow = runtime.sandbox, Slow()
+    runtime.sandbox = slow
+    task = asyncio.create_task(work(runtime, "parse", slice_s=0))
+    await slow.started.wait()
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE chunks SET stop = true"))
+        await uow.commit()
+    async with asyncio.timeout(10):
+        await task
+    runtime.sandbox = good
+    assert (await job_row(runtime, job)).status == "CANCELLED"
+    assert await chunk_row(runtime) is None
+
+
+async def test_a_heart_that_cannot_renew_starts_no_other_file(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_job(runtime, "a.txt", b"words")
+    async with runtime.unit_of_work() as uow:
+        held = await running.take(uow, "parse", runtime.worker_id)
+    assert held is not None
+    monkeypatch.setattr("services.worker.heart.LEASE_S", 0.0)
+    monkeypatch.setattr("services.worker.heart.BEAT_EVERY_S", 0.3)
+    async with Heart(runtime.unit_of_work, held.chunk) as heart:
+        waiting = asyncio.create_task(heart.until_renewed())
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        monkeypatch.setattr("services.worker.heart.LEASE_S", 15.0)
+        async with asyncio.timeout(5):
+            await waiting
+        assert heart.hand is Hand.GO_ON
