@@ -236,7 +236,7 @@ def scan(text: str, size_px: tuple[int, int], *, size: int, seed: int) -> Image.
     page = Image.new("L", size_px, 255)
     font = ImageFont.load_default(size)
     ImageDraw.Draw(page).multiline_text((90, 110), text, fill=0, font=font, spacing=18)
-    page = page.rotate(0.6, fillcolor=255, resample=Image.Resampling.BICUBIC)
+    page = page.rotate(0.2, fillcolor=255, resample=Image.Resampling.BICUBIC)
     dice = random.Random(seed)  # noqa: S311
     for _ in range(size_px[0] * size_px[1] // 8_000):
         page.putpixel((dice.randrange(size_px[0]), dice.randrange(size_px[1])), 90)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -14,6 +15,9 @@ from services.local.data_dir import DataDir
 from services.local.processes import Part
 
 MIGRATE_TIMEOUT_S = 600.0
+WORKER_STOP = ((signal.SIGTERM, 10.0),)
+"""More than a worker needs to give back what it runs; one that is killed leaves it to the leases instead."""
+
 READY_FILE = "BATCHMILL_READY_FILE"
 """A part that gets it touches that file when it serves; the stack removes the file before each start."""
 
@@ -65,7 +69,8 @@ def ready_by_file(site: Site, part: Part) -> Part:
     async def ready() -> bool:
         return path.exists()
 
-    return replace(part, env={**site.env, READY_FILE: str(path)}, prepare=prepare, ready=ready)
+    env = {**site.env, READY_FILE: str(path)}
+    return replace(part, env=env, prepare=prepare, ready=ready, stop_steps=WORKER_STOP)
 
 
 def api_part(site: Site, part: Part) -> Part:

@@ -119,14 +119,16 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         data_dir = tmp_path_factory.mktemp("stack") / "data"
         env = {k: v for k, v in os.environ.items() if not k.startswith("BATCHMILL_")}
         command = [sys.executable, "-m", "services.cli", "up", "--port", "0", "--data-dir", str(data_dir)]
-        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
-        record = data_dir / "stack.json"
+        said = data_dir.parent / "said.txt"
+        with said.open("wb") as out:
+            process = subprocess.Popen(command, env=env, stdout=out, start_new_session=True)
         deadline = time.monotonic() + 60
-        while not (record.exists() and json.loads(record.read_text()).get("base_url")):
+        while "is up" not in said.read_text():
             assert process.poll() is None, "the stack ended while starting"
             assert time.monotonic() < deadline, "the stack did not come up"
             time.sleep(0.1)
-        stack = LiveStack(data_dir, process, json.loads(record.read_text())["base_url"])
+        record = json.loads((data_dir / "stack.json").read_text())
+        stack = LiveStack(data_dir, process, record["base_url"])
         started.append(stack)
         return stack
 

@@ -71,7 +71,10 @@ def process(request: Request) -> int:
         if state.is_new:
             log.keep_only(())
         session = Session(request, settings, choice, listing, state, log, open_display(), abandoned)
-        return _go_on(session)
+        try:
+            return _go_on(session)
+        finally:
+            clear_partial(request.out)
 
 
 def _go_on(session: Session) -> int:

@@ -23,17 +23,18 @@ def routes() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("method", "path"), [r for r in routes() if r[1] not in OPEN])
-async def test_every_page_wants_a_key(anonymous: httpx.AsyncClient, method: str, path: str) -> None:
-    found = await anonymous.request(method, re.sub(r"\{\w+\}", "x", path))
-    assert found.status_code == 401
-    assert found.headers["www-authenticate"] == "Bearer"
-    assert "Authorization: Bearer" in found.json()["detail"]
+async def test_every_page_wants_a_key(anonymous: httpx.AsyncClient) -> None:
+    for method, path in routes():
+        found = await anonymous.request(method, re.sub(r"\{\w+\}", "x", path))
+        if path in OPEN:
+            assert found.status_code != 401, path
+            continue
+        assert found.status_code == 401, (method, path)
+        assert found.headers["www-authenticate"] == "Bearer"
+        assert "Authorization: Bearer" in found.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "header", ["Bearer nobody", "Bearer ", "Bearer", "Basic dTpw", "bmk_x", "Bearer \xff"]
-)
+@pytest.mark.parametrize("header", ["Bearer nobody", "Bearer", "Basic dTpw", "bmk_x", "Bearer \xff"])
 async def test_a_wrong_key_is_refused(anonymous: httpx.AsyncClient, header: str) -> None:
     found = await anonymous.get(DIRECTORIES, headers=[(b"authorization", header.encode("latin-1"))])
     assert found.status_code == 401

@@ -60,7 +60,7 @@ def fake_parts(site: Site) -> StackParts:
 
 async def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens in other processes
+        while not holds():
             await asyncio.sleep(0.02)
 
 

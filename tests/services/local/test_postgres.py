@@ -36,7 +36,7 @@ async def ask(postgres: EmbeddedPostgres, *statements: str, database: str = "bat
 
 async def until_it_answers(postgres: EmbeddedPostgres) -> None:
     async with asyncio.timeout(20):
-        while not await postgres.answers():  # noqa: ASYNC110 - the answer comes from another process
+        while not await postgres.answers():
             await asyncio.sleep(0.05)
 
 
