@@ -1,4 +1,4 @@
-"""Runs migrations on one connection: short lock waits, and an advisory lock so that only one runs at a time."""
+"""Runs migrations on one connection: short lock waits, and one migration at a time by an advisory lock."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from shared.tables import metadata
 ADVISORY_LOCK = 0x6261746D  # 'batm': any constant does, as long as every migration takes the same
 
 
-def keep_tables_of_ours(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+def keep_tables_of_ours(_object: Any, name: str | None, kind: str, *_: Any) -> bool:
     """Compare only what the project defines: extensions may bring tables of their own."""
     return kind != "table" or name in metadata.tables
 

@@ -71,7 +71,7 @@ class ResultOut(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far a batch is, in files; an extension of the contract. `total` grows while the directory is read."""
+    """How far a batch is, in files: an extension. `total` grows while the directory is read."""
 
     total: int
     unmapped: int

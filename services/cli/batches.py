@@ -20,7 +20,7 @@ ApiKey = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Data folder of the stack.", show_default=".batchmill")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
-COLUMNS = ("id", "status", "created_at", "job", "configuration")
+COLUMNS = ("id", "status", "created_at")
 
 
 @app.command("list")

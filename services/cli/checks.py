@@ -99,7 +99,9 @@ async def broker(settings: Settings) -> Finding:
     # Each transport raises errors of its own, and all of them mean the same here.
     except Exception as error:  # noqa: BLE001
         return Finding(
-            "broker", _shown(url), f"{one_line(error)}. Is it up, and is BATCHMILL_BROKER__URL right?"
+            "broker",
+            _shown(url),
+            f"{one_line(error).rstrip('.')}. Is it up, and is BATCHMILL_BROKER__URL right?",
         )
     return Finding("broker", _shown(url))
 

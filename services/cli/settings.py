@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 from pydantic import SecretStr, ValidationError
 
 from services.cli.exits import ExitCode, Stop, one_line
@@ -16,6 +15,7 @@ from shared.errors import ServiceError
 from shared.queue.messages import Message
 from shared.wiring import Resources, open_resources
 
+SPEAKS_SQL = frozenset({"sqlalchemy", "asyncpg"})
 NO_DATABASE = SecretStr("postgresql+asyncpg://nobody@localhost/none")
 
 
@@ -57,7 +57,7 @@ def refusals() -> Iterator[None]:
     except ServiceError as error:
         raise Stop(error.message) from error
     except Exception as error:
-        if is_outage(error) or isinstance(_root(error), asyncpg.PostgresError | asyncpg.InterfaceError):
+        if is_outage(error) or _is_of_the_database(error):
             raise Stop(database_trouble(error), ExitCode.STACK) from error
         raise
 
@@ -66,6 +66,11 @@ def database_trouble(error: Exception) -> str:
     """What an outage says, and where to look."""
     reason = one_line(_root(error)).rstrip(".")
     return f"The database cannot be used: {reason}. Is it up, and is BATCHMILL_DATABASE__URL right?"
+
+
+def _is_of_the_database(error: BaseException) -> bool:
+    # By the name of its package: SQL is not spoken here, so its errors are not imported either.
+    return any(type(cause).__module__.partition(".")[0] in SPEAKS_SQL for cause in (error, _root(error)))
 
 
 def _root(error: BaseException) -> BaseException:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+NEVER_CUT: Final = frozenset({"id", "status", "starts_with"})
 
 
 def print_records(
@@ -23,7 +26,7 @@ def print_records(
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown = [name for name in columns if any(record.get(name) not in (None, "") for record in records)]
     for name in shown:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in NEVER_CUT)
     for record in records:
         table.add_row(*(Text(_cell(record.get(name))) for name in shown))
     Console(highlight=False).print(table)

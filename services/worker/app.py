@@ -65,7 +65,8 @@ class WorkerProcess:
 
     def run(self, task: Any, *args: Any, **options: Any) -> None:
         """Run a task's coroutine on the loop, to its end."""
-        assert self.loop is not None and self.runtime is not None
+        assert self.loop is not None
+        assert self.runtime is not None
         self.loop.call(task(self.runtime, *args, **options))
 
 

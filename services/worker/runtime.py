@@ -148,6 +148,7 @@ async def _stay_visible(runtime: Runtime) -> None:
 
 
 async def _watch_stop(runtime: Runtime, asked_to_stop: Callable[[], bool]) -> None:
-    while not asked_to_stop():
+    # The flag lies in memory shared with the parent process: nothing can wake this loop for it.
+    while not asked_to_stop():  # noqa: ASYNC110
         await asyncio.sleep(WATCH_EVERY_S)
     runtime.stopping.set()

@@ -101,7 +101,7 @@ async def _grant(uow: UnitOfWork, lane: LaneRow, queue: str, portions: list[_Por
             uow.ring(Advance(portion.id))
         else:
             cost = size * (portion.batch.seconds_per_file or 1.0)
-            rows.append(_row(lane, queue, portion.id, lo, hi, size, vtime))
+            rows.append(_row(lane, queue, portion.id, (lo, hi, size), vtime))
             portion.vtime += cost / portion.batch.weight
             vtime += cost / lane.weight
         if portion.ranges:
@@ -115,8 +115,9 @@ async def _grant(uow: UnitOfWork, lane: LaneRow, queue: str, portions: list[_Por
 
 
 def _row(
-    lane: LaneRow, queue: str, batch_id: UUID, lo: int, hi: int, size: int, rank: float
+    lane: LaneRow, queue: str, batch_id: UUID, cut: tuple[int, int, int], rank: float
 ) -> dict[str, object]:
+    lo, hi, size = cut
     return {
         "project_id": lane.project_id,
         "job_type": lane.job_type,

@@ -100,8 +100,8 @@ async def spread_page(session: AsyncSession, batch_id: UUID) -> int:
             " page AS MATERIALIZED (SELECT f.* FROM directory_files f, b"
             "  WHERE f.directory_id = b.source_directory_id AND f.pos > b.cursor_pos AND f.pos <= b.last_pos"
             "  ORDER BY f.pos LIMIT :n),"
-            " made AS (INSERT INTO jobs (project_id, job_type, batch_id, seq, directory_file_id, file_id, name,"
-            "   size_bytes, sha256, status, error_message, finished_at)"
+            " made AS (INSERT INTO jobs (project_id, job_type, batch_id, seq, directory_file_id, file_id,"
+            "   name, size_bytes, sha256, status, error_message, finished_at)"
             "  SELECT b.project_id, b.job_type, b.id, b.total + row_number() OVER (ORDER BY p.pos), p.id,"
             "   p.file_id, p.display_name, p.size_bytes, p.sha256,"
             "   CASE WHEN p.deleted_at IS NULL THEN 'PENDING' ELSE 'UNMAPPED' END,"
@@ -132,7 +132,8 @@ async def cut(
     rows = (
         await session.execute(
             text(
-                "SELECT max(seq), count(*) FROM (SELECT seq, (row_number() OVER (ORDER BY seq) - 1) / :k AS part"
+                "SELECT max(seq), count(*) FROM (SELECT seq,"
+                "  (row_number() OVER (ORDER BY seq) - 1) / :k AS part"
                 "  FROM (SELECT seq FROM jobs WHERE batch_id = :b AND seq > :fed AND status = 'PENDING'"
                 "   ORDER BY seq LIMIT :n) open) parts GROUP BY part ORDER BY part"
             ),
@@ -166,8 +167,8 @@ async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int)
     """A range without open files: a DONE chunk that carries its counts to the next fold."""
     await session.execute(
         text(
-            "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, ok, failed,"
-            "  cancelled)"
+            "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state,"
+            "  ok, failed, cancelled)"
             " SELECT :p, :t, '', :b, :lo, :hi, 0, 0, 'DONE', count(*) FILTER (WHERE status = 'COMPLETED'),"
             "  count(*) FILTER (WHERE status = 'FAILED'), count(*) FILTER (WHERE status = 'CANCELLED')"
             " FROM jobs WHERE batch_id = :b AND seq BETWEEN :lo AND :hi"
@@ -227,7 +228,8 @@ async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: i
             "  AND seq > :lo AND seq <= :hi AND status = 'PENDING' RETURNING 1),"
             " before AS (SELECT count(*) FILTER (WHERE status = 'CANCELLED') AS n FROM jobs"
             "  WHERE batch_id = :b AND seq > :lo AND seq <= :hi)"
-            " UPDATE batches SET cancelled = cancelled + (SELECT count(*) FROM gone) + (SELECT n FROM before),"
+            " UPDATE batches SET"
+            "  cancelled = cancelled + (SELECT count(*) FROM gone) + (SELECT n FROM before),"
             "  fed_seq = :hi, updated_at = now() WHERE id = :b"
         ),
         {"b": batch.id, "lo": batch.fed_seq, "hi": hi},

@@ -135,8 +135,9 @@ async def results(
         text(
             "SELECT j.seq, j.directory_file_id, d.external_file_id, j.name,"
             "  CASE WHEN j.status = 'UNMAPPED' THEN NULL ELSE j.id END,"
-            "  CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = j.batch_id"
-            "    AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi) THEN 'RUNNING' ELSE j.status END,"
+            "  CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c"
+            "    WHERE c.batch_id = j.batch_id AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi)"
+            "   THEN 'RUNNING' ELSE j.status END,"
             "  j.error_code, j.error_message, j.pages, j.seconds"
             " FROM jobs j JOIN directory_files d ON d.id = j.directory_file_id"
             " WHERE j.batch_id = :b AND j.seq > :after ORDER BY j.seq LIMIT :n"

@@ -1,6 +1,7 @@
 """The base of all tables: naming of constraints, and the column types every room uses."""
 
 from datetime import datetime
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import DateTime, MetaData, Text, Uuid, text
@@ -19,7 +20,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {str: Text, datetime: DateTime(timezone=True), UUID: Uuid}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Text, datetime: DateTime(timezone=True), UUID: Uuid}
 
 
 def new_id() -> Mapped[UUID]:

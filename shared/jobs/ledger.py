@@ -265,8 +265,9 @@ async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]
     """Chunks whose lease ran out, locked; those another sweeper holds are skipped."""
     rows = await session.execute(
         text(
-            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses FROM chunks"
-            " WHERE state = 'TAKEN' AND due_at < now() ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
+            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses"
+            " FROM chunks WHERE state = 'TAKEN' AND due_at < now()"
+            " ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
         ),
         {"n": limit},
     )

@@ -129,7 +129,7 @@ async def is_last_of_batch(uow: UnitOfWork, batch_id: UUID) -> bool:
     return await ledger.live_of_batch(uow.session, batch_id) == 0
 
 
-def _hand(stop: bool | None) -> Hand:
+def _hand(stop: bool | None) -> Hand:  # noqa: FBT001 - the flag as the row has it
     if stop is None:
         return Hand.FENCED
     return Hand.STOP if stop else Hand.GO_ON

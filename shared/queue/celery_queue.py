@@ -99,7 +99,7 @@ class CeleryQueue:
                 self._send(message)
                 self.counts.sent += 1
             # Any library below may fail in its own way here, and no failure may end the thread.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 self.counts.dropped += 1
                 self._closed_until = time.monotonic() + BREAKER_OPEN_S
                 log.warning("bell not sent", task=message.task, error=repr(error)[:200])

@@ -86,14 +86,18 @@ class LiveStack:
         directory = client.beta.directories.create(name="story", type="ephemeral")
         for name, content in files:
             client.beta.directories.files.upload(directory.id, upload_file=(name, content))
-        job = {"type": "parse_v2", "configuration_id": config}
-        return client.batches.create(source_directory_id=directory.id, config={"job": job}).id  # type: ignore[arg-type]
+        return client.batches.create(
+            source_directory_id=directory.id,
+            config={"job": {"type": "parse_v2", "configuration_id": config}},
+        ).id
 
     def done_of(self, batch_id: str) -> int:
         """Files of the batch with an end."""
         bare = batch_id.removeprefix("bat-")
         return int(
-            self.sql("SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status <> 'PENDING'", bare)[0][0]
+            self.sql("SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status <> 'PENDING'", bare)[0][
+                0
+            ]
         )
 
     def assert_exact(self, batch_id: str, files: int) -> None:

@@ -55,7 +55,10 @@ def test_fast_gives_text_and_no_markdown(stack: Any) -> None:
 
 def test_parse_one_file_with_the_sdk_helper(stack: Any) -> None:
     answer = stack.client.parsing.parse(
-        upload_file=("note.txt", b"one file alone"), tier="cost_effective", version="latest", expand=["text_full"]
+        upload_file=("note.txt", b"one file alone"),
+        tier="cost_effective",
+        version="latest",
+        expand=["text_full"],
     )
     assert answer.job.status == "COMPLETED"
     assert answer.text_full.strip() == "one file alone"
@@ -81,11 +84,11 @@ async def test_the_same_chain_async(stack: Any) -> None:
             config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_COST_EFFECTIVE"}},
         )
         for _ in range(300):
-            batch = await client.batches.get(batch.id, expand=["results"])
-            if batch.status == "COMPLETED":
+            seen = await client.batches.get(batch.id, expand=["results"])
+            if seen.status == "COMPLETED":
                 break
-            assert batch.results is None
+            assert seen.results is None
             await asyncio.sleep(0.1)
-        assert batch.status == "COMPLETED"
-        assert batch.results is not None
-        assert len(batch.results) == 12
+        assert seen.status == "COMPLETED"
+        assert seen.results is not None
+        assert len(seen.results) == 12

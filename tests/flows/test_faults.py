@@ -51,7 +51,7 @@ def test_bells_rung_many_times_change_nothing(stack: Any) -> None:
 
 def test_a_bell_of_an_unknown_version_is_dropped_and_harms_nobody(stack: Any) -> None:
     queue = CeleryQueue(stack.broker_url)
-    queue._app.send_task(Work.task, kwargs={"version": "999", "work_queue": "parse"}, queue="parse")  # noqa: SLF001
+    queue._app.send_task(Work.task, kwargs={"version": "999", "work_queue": "parse"}, queue="parse")
     batch_id = stack.open_batch(some_files(3))
     assert stack.wait_final(batch_id) == "COMPLETED"
 
@@ -77,7 +77,9 @@ def test_a_worker_killed_while_parsing(stack: Any, children_only: bool) -> None:
         stack.wait_for(lambda: stack.done_of(batch_id) > before, within_s=MOVES_AGAIN_S)
     assert stack.wait_final(batch_id) == "COMPLETED"
     stack.assert_exact(batch_id, 200)
-    failed = stack.sql("SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status = 'FAILED'", batch_id[4:])
+    failed = stack.sql(
+        "SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status = 'FAILED'", batch_id[4:]
+    )
     assert failed[0][0] == 0, "a killed worker is no file's fault"
 
 

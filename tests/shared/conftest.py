@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 
 from shared.batches import advance as batch_advance
 from shared.batches import dispatch as lane_dispatch
@@ -14,8 +14,8 @@ from shared.batches import repository as batch_repository
 from shared.jobs import running
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
-from shared.workers import service as worker_service
 from shared.wiring import Resources
+from shared.workers import service as worker_service
 
 KIND = "parse_v2"
 QUEUE = "parse"
@@ -35,7 +35,7 @@ class Mill:
         """Run one statement and commit; answers its rows."""
         async with self.resources.unit_of_work() as uow:
             found = await uow.session.execute(text(statement), values)
-            rows = list(found.all()) if found.returns_rows else []
+            rows = list(found.all()) if cast("CursorResult[Any]", found).returns_rows else []
             await uow.session.commit()
             return rows
 
@@ -131,11 +131,14 @@ class Mill:
         )
         assert row.total == sum(sums.values())
         assert await self.one("SELECT count(*) FROM chunks WHERE batch_id = :b", b=batch_id) == 0
-        assert await self.one(
-            "SELECT count(*) FROM batch_events WHERE batch_id = :b AND kind = :k",
-            b=batch_id,
-            k=f"batch.{status.lower()}",
-        ) == 1
+        assert (
+            await self.one(
+                "SELECT count(*) FROM batch_events WHERE batch_id = :b AND kind = :k",
+                b=batch_id,
+                k=f"batch.{status.lower()}",
+            )
+            == 1
+        )
 
 
 def done(chunk: TakenChunk, file: FileToRun, code: str | None = None) -> JobEnd:

@@ -96,6 +96,8 @@ class Sandbox:
             fresh = child.served == 0
             verdict, result = await self._exchange(child, request)
             if verdict.stopped or self._stopped:
+                if result is not None:
+                    result.unlink()
                 return Again(0.0, "the reader was stopped")
             if verdict.infra is not None:
                 return Infra(verdict.infra)

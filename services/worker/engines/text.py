@@ -5,7 +5,7 @@ import io
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from services.worker.engines.encoding import decode, looks_like_text
@@ -100,18 +100,24 @@ def _squeeze(text: str) -> str:
 
 
 def _table(raw: str, kind: str) -> str:
-    rows = [row for row in _rows(raw, "\t" if kind == "tsv" else _delimiter(raw)) if row]
-    width = max((len(row) for row in rows), default=0)
-    lines = [
-        "| " + " | ".join(_cell(row[i]) if i < len(row) else "" for i in range(width)) + " |" for row in rows
-    ]
+    delimiter = "\t" if kind == "tsv" else _delimiter(raw)
+    width = max((len(row) for row in _rows(raw, delimiter)), default=0)
+    # Only the head is filled up to the widest row: readers fill the others, and one wide row of a long
+    # table would make it a thousand times as large.
+    lines = [_line(row) for row in _rows(raw, delimiter) if row]
+    head = next(row for row in _rows(raw, delimiter) if row)
+    lines[0] = _line(head + [""] * (width - len(head)))
     lines.insert(1, "|" + " --- |" * width)
     return "\n".join(lines)
 
 
-def _rows(raw: str, delimiter: str) -> list[list[str]]:
+def _rows(raw: str, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(len(raw) + 1)
-    return list(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter))
+    return iter(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter))
+
+
+def _line(row: list[str]) -> str:
+    return "| " + " | ".join(map(_cell, row)) + " |"
 
 
 def _delimiter(raw: str) -> str:

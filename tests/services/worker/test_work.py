@@ -60,7 +60,9 @@ class Broken(Slow):
         return Infra("the sandbox cannot start")
 
 
-async def add_job(runtime: Runtime, name: str, content: bytes, *, options: dict[str, Any] | None = None) -> UUID:
+async def add_job(
+    runtime: Runtime, name: str, content: bytes, *, options: dict[str, Any] | None = None
+) -> UUID:
     """A standalone job over a stored file, granted."""
     project = uuid4()
     key = f"p/{project}/f/{uuid4()}"
@@ -73,7 +75,8 @@ async def add_job(runtime: Runtime, name: str, content: bytes, *, options: dict[
 
         organization = await made("INSERT INTO organizations (name) VALUES ('o') RETURNING id")
         await made(
-            "INSERT INTO projects (id, organization_id, name, is_default) VALUES (:i, :o, 'p', false) RETURNING id",
+            "INSERT INTO projects (id, organization_id, name, is_default)"
+            " VALUES (:i, :o, 'p', false) RETURNING id",
             i=project,
             o=organization,
         )
@@ -151,7 +154,7 @@ async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime:
     assert not await runtime.is_fit()
     runtime.sandbox = good
     async with asyncio.timeout(10):
-        while not await runtime.is_fit():
+        while not await runtime.is_fit():  # noqa: ASYNC110 - the back-off is what is tested
             await asyncio.sleep(0.1)
     async with runtime.unit_of_work() as uow:
         await uow.session.execute(text("UPDATE chunks SET due_at = now()"))

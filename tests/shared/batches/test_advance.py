@@ -21,7 +21,9 @@ async def test_every_file_becomes_one_job_and_the_batch_completes(mill: Any, fil
     batch_id = await mill.open_batch(files)
     await mill.run_all(batch_id)
     await mill.assert_exact(batch_id)
-    seqs = [seq for (seq,) in await mill.sql("SELECT seq FROM jobs WHERE batch_id = :b ORDER BY 1", b=batch_id)]
+    seqs = [
+        seq for (seq,) in await mill.sql("SELECT seq FROM jobs WHERE batch_id = :b ORDER BY 1", b=batch_id)
+    ]
     assert seqs == list(range(1, files + 1))
 
 
@@ -53,7 +55,9 @@ async def test_the_file_list_is_frozen_at_create(mill: Any) -> None:
     row = await mill.batch(batch_id)
     # Three before (one of them deleted before: not part of it), two with the create, four after.
     assert (row.total, row.unmapped, row.ok) == (4, 1, 3)
-    message = await mill.one("SELECT error_message FROM jobs WHERE status = 'UNMAPPED' AND batch_id = :b", b=batch_id)
+    message = await mill.one(
+        "SELECT error_message FROM jobs WHERE status = 'UNMAPPED' AND batch_id = :b", b=batch_id
+    )
     assert "deleted" in message
 
 

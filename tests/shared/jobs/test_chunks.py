@@ -84,7 +84,9 @@ async def test_a_lost_chunk_is_split_and_what_was_flushed_is_not_run_again(mill:
     await mill.flush(lost.chunk, [an_end(lost.chunk, f) for f in lost.files[:3]])
     await expire(mill)
     assert await sweep(mill) == 1
-    ready = await mill.sql("SELECT lo, hi, size, losses FROM chunks WHERE state = 'READY' AND losses = 0 AND lo = hi")
+    ready = await mill.sql(
+        "SELECT lo, hi, size, losses FROM chunks WHERE state = 'READY' AND losses = 0 AND lo = hi"
+    )
     assert len(ready) == 5, "one chunk for each file without an end, none of them charged with the loss"
     await mill.run_all(batch_id)
     await mill.assert_exact(batch_id)
@@ -137,7 +139,9 @@ async def test_after_a_gap_of_its_own_the_sweeper_takes_nothing_and_lengthens_le
     await expire(mill)
     await mill.sql("UPDATE sweeps SET last_ok_at = clock_timestamp() - interval '20 s'")
     assert await sweep(mill) == 0
-    left = await mill.one("SELECT extract(epoch FROM due_at - now()) FROM chunks WHERE id = :c", c=held.chunk.id)
+    left = await mill.one(
+        "SELECT extract(epoch FROM due_at - now()) FROM chunks WHERE id = :c", c=held.chunk.id
+    )
     assert 10 < left <= 15
     assert await mill.flush(held.chunk, []) is Hand.GO_ON, "the holder still holds it"
 

@@ -53,7 +53,7 @@ def test_the_limits_are_those_of_the_design() -> None:
         ("hang", {"wall_s": 0.4}, FailureCode.TIMEOUT, "within 0.4 s"),
         ("spin", {"cpu_s": 1}, FailureCode.TIMEOUT, "processor time"),
         ("swell", {"memory_bytes": 150 * 2**20}, FailureCode.OUT_OF_MEMORY, "memory"),
-        ("leap", {}, FailureCode.OUT_OF_MEMORY, "memory"),
+        ("leap", {"memory_bytes": 2**30}, FailureCode.OUT_OF_MEMORY, "memory"),
         ("abort_for_memory", {}, FailureCode.OUT_OF_MEMORY, "memory"),
         ("leave", {}, FailureCode.ENGINE_ERROR, "exit code 7"),
         ("leave_politely", {}, FailureCode.ENGINE_ERROR, "exit code 0"),

@@ -88,7 +88,15 @@ async def test_html_nested_without_end_keeps_its_words(reader: Reader) -> None:
 async def test_a_table_of_text_becomes_one_of_markdown(reader: Reader, content: bytes, name: str) -> None:
     document = await reader.read(content, name)
     assert document.pages[0].text == content.decode()
-    assert document.pages[0].markdown == "| name | note |\n| --- | --- |\n| Ann | a\\|b |\n| Bob |  |"
+    assert document.pages[0].markdown == "| name | note |\n| --- | --- |\n| Ann | a\\|b |\n| Bob |"
+
+
+async def test_one_wide_row_does_not_make_all_rows_wide(reader: Reader) -> None:
+    document = await reader.read(b"a\n" * 1000 + b"," * 20_000 + b"b\n", "a.csv")
+    lines = (document.pages[0].markdown or "").split("\n")
+    assert lines[0].count("|") == lines[1].count("|") == 20_002
+    assert lines[2:1001] == ["| a |"] * 999
+    assert lines[1001].endswith("| b |")
 
 
 async def test_markdown_and_json_stay_what_they_are(reader: Reader) -> None:
