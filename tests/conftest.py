@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.api.app import create_app
 from services.local.postgres import EmbeddedPostgres
 from services.local.valkey import EmbeddedValkey
+from shared import telemetry
 from shared.config import Database, Settings, Storage
 from shared.db import migrations
 from shared.db.engine import open_engine
@@ -36,6 +37,11 @@ from tests.twins import HeardBells
 
 NO_BROKER = "redis://127.0.0.1:1/0"
 UP_WITHIN_S = 20.0
+
+
+def pytest_configure() -> None:
+    """Log as a process does: unset, structlog draws every traceback with all its locals, in seconds."""
+    telemetry.set_up()
 
 
 def docker_answers() -> bool:

@@ -88,8 +88,8 @@ def _unprocessable(_request: Request, error: Exception) -> Response:
             "detail": [
                 {
                     "type": str(one["type"]),
-                    "loc": list(one["loc"]),
-                    "msg": str(one["msg"]),
+                    "loc": [_text(part) for part in one["loc"]],
+                    "msg": _text(one["msg"]),
                     "input": _shown(one.get("input")),
                 }
                 for one in found
@@ -122,13 +122,19 @@ def _later(text: str) -> Response:
 
 
 def _body(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"detail": detail}, status, headers=dict(headers or {}))
+    return JSONResponse({"detail": _text(detail)}, status, headers=dict(headers or {}))
+
+
+def _text(part: Any) -> Any:
+    """What can be sent: JSON may bring lone surrogates in, UTF-8 cannot carry them out."""
+    return part.encode("utf-8", "replace").decode() if isinstance(part, str) else part
 
 
 def _shown(value: Any) -> Any:
     """The refused input, if it can be said in a short piece of JSON."""
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
     except (TypeError, ValueError, RecursionError):
         return None
     return value if len(text) <= SHOWN_INPUT else text[:SHOWN_INPUT]

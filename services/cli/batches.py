@@ -93,7 +93,7 @@ def _record(batch: Any) -> dict[str, object]:
     return {
         "id": batch.id,
         "status": batch.status,
-        "created_at": batch.created_at and batch.created_at.isoformat(timespec="seconds"),
+        "created_at": batch.created_at and f"{batch.created_at:%Y-%m-%dT%H:%M:%SZ}",
         "job": batch.config.job.type,
         "configuration": batch.config.job.configuration_id,
         "source_directory_id": batch.source_directory_id,

@@ -20,7 +20,7 @@ def headings(document: str, pattern: str) -> set[str]:
 
 # What a comment says -> the numbers that exist.
 CITED = {
-    r"protocol rules? (\d+)": headings("protocol.md", r"^\*\*(\d+)\."),
+    r"(?:protocol )?rules? (\d+)": headings("protocol.md", r"^\*\*(\d+)\."),
     r"contract(?:\.md)?(?: section)? (\d+(?:\.\d+)?)": headings("contract.md", r"^#+ (\d+(?:\.\d+)?)\.? "),
     r"design(?:\.md)?(?: section)? (\d+)": headings("how-it-works.md", r"^## (\d+)\."),
     r"decision(?: record)? (\d+)": {

@@ -44,7 +44,7 @@ class Request:
 class Session:
     """The request and what the disk says about it.
 
-    `abandoned` is an unfinished round that nobody goes on with.
+    `abandoned` is an unfinished round that nobody goes on with. `worked_s` leaves out the start of a stack.
     """
 
     request: Request
@@ -55,6 +55,7 @@ class Session:
     log: ResultLog
     display: Display
     abandoned: Round | None
+    worked_s: float = 0.0
 
 
 def process(request: Request) -> int:
@@ -100,6 +101,7 @@ def _go_on(session: Session) -> int:
         end=end,
         nothing_to_do=nothing_to_do,
         seconds=time.monotonic() - started,
+        worked_s=session.worked_s,
         done_now=log.added,
     )
     report(summary, as_json=session.request.as_json)
@@ -114,6 +116,7 @@ def _something_to_do(session: Session) -> bool:
 
 async def _work(session: Session) -> RoundEnd | None:
     async with _server(session) as server, server.client() as client:
+        started = time.monotonic()
         configuration = await on_server(client, session.choice)
         if session.abandoned is not None:
             await give_up(client, session.abandoned)
@@ -127,7 +130,9 @@ async def _work(session: Session) -> RoundEnd | None:
             session.log,
             session.display,
         )
-        return await rounds.run()
+        end = await rounds.run()
+        session.worked_s = time.monotonic() - started
+        return end
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ from services.cli.run.table import Totals, print_table, print_totals, table_cons
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`rows` are those of files that are in the folder now; `done_now` and `seconds` are of this call."""
+    """`rows` are those of files that are in the folder now; the last three are of this call: `seconds` is all
+    of it, `worked_s` leaves out the start of a stack."""
 
     source: Path
     out: Path
@@ -27,11 +28,18 @@ class Summary:
     end: RoundEnd | None
     nothing_to_do: bool
     seconds: float
+    worked_s: float
     done_now: int
 
     def totals(self) -> Totals:
         """All files together."""
         return totals_of(self.rows, len(self.listing.files))
+
+    def speed(self) -> str | None:
+        """Files a second and how long it took; None when nothing was done."""
+        if not self.done_now:
+            return None
+        return f"{self.done_now / max(self.worked_s, 0.001):.1f} files/s, {self.seconds:.1f} s in all"
 
     def exit_code(self) -> ExitCode:
         """As promised to scripts (design section 10)."""
@@ -69,6 +77,7 @@ def as_record(summary: Summary) -> dict[str, object]:
         "nothing_to_do": summary.nothing_to_do,
         "done_now": summary.done_now,
         "seconds": round(summary.seconds, 3),
+        "files_per_second": round(summary.done_now / max(summary.worked_s, 0.001), 3),
         "exit_code": int(summary.exit_code()),
     }
 
@@ -82,8 +91,7 @@ def _print(summary: Summary) -> None:
         out=summary.out,
         left_out=summary.listing.left_out,
         reads_scans=summary.choice.reads_scans,
-        seconds=summary.seconds,
-        done_now=summary.done_now,
+        speed=summary.speed(),
     )
     if summary.nothing_to_do:
         why = "every file has its result already" if summary.listing.files else "the folder holds no file"

@@ -14,8 +14,8 @@ from services.cli.run.results import CANCELLED, COMPLETED, FAILED, FILE, NO_TEXT
 
 MOST_ROWS: Final = 50
 NARROW: Final = 80
-FIXED: Final = 9 + 5 + 7 + 4 * 2
-"""Columns taken by status, pages and seconds, and the space between five columns."""
+FIXED: Final = 9 + 5 + 7 + 5 + 4 + 2
+"""Taken by status, pages and seconds; by the padding of five columns, what divides them, and both edges."""
 
 STYLES: Final = {COMPLETED: "green", FAILED: "red", CANCELLED: "yellow"}
 
@@ -58,7 +58,7 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
         return
     paths, ends = [row.path for row in chosen], [_end(row) for row in chosen]
     path_width, end_width = _widths(console, paths, ends)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("pages", justify="right", no_wrap=True)
@@ -84,22 +84,21 @@ def print_totals(
     out: Path,
     left_out: Mapping[str, int],
     reads_scans: bool,
-    seconds: float,
-    done_now: int,
+    speed: str | None,
 ) -> None:
     """Totals, speed of this run, where everything is, and what a person may want to know."""
     parts = [f"{totals.completed} completed", f"{totals.failed} failed"]
     parts += [f"{totals.cancelled} cancelled"] if totals.cancelled else []
     parts += [f"{totals.missing} without a result"] if totals.missing else []
     lines = [f"{totals.files} files: {', '.join(parts)}; {totals.pages} pages"]
-    if done_now:
-        lines.append(f"{done_now / max(seconds, 0.001):.1f} files/s, {seconds:.1f} s in all")
+    if speed:
+        lines.append(speed)
     lines.append(f"output: {out} ({FILE} has one line for each file)")
     if totals.no_text:
         hint = "" if reads_scans else " (scans? use cfg-PARSE_COST_EFFECTIVE)"
         lines.append(f"no text: {totals.no_text}{hint}")
     if left_out:
-        lines.append("left out: " + ", ".join(f"{count} {reason}" for reason, count in left_out.items()))
+        lines.append("left out: " + ", ".join(f"{reason} {count}" for reason, count in left_out.items()))
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.api.app import create_app
 from services.api.error_handlers import STATUS
 from shared import errors
 from shared.config import Settings
+from shared.db import migrations
 from shared.queue.messages import Advance
 from shared.storage.port import StorageDown
 from shared.wiring import Resources
@@ -264,12 +264,16 @@ class TestTrouble:
                 )
                 await uow.commit()
 
-        head = create_app(Settings(secret_key="x")).version and (  # type: ignore[arg-type]
-            __import__("shared.db.migrations", fromlist=["head"]).head()
-        )
+        head = migrations.head()
         try:
             for revision, status in (("0000", 503), ("9999", 200)):
                 await pretend(revision)
                 assert (await http.get("/ready")).status_code == status
         finally:
             await pretend(head)
+
+
+async def test_odd_keys_are_told_too(http: httpx.AsyncClient) -> None:
+    body = '{"tier": "fast", "version": "latest", "\\ud800": 1, "source_url": "\\ud800"}'
+    found = await http.post("/api/v2/parse", content=body, headers={"content-type": "application/json"})
+    assert found.status_code == 422

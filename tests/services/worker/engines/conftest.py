@@ -134,7 +134,7 @@ async def bad(tmp_path: Path) -> AsyncIterator[Callable[..., Reader]]:
 async def eventually(check: Callable[[], bool], *, within: float = 10.0) -> None:
     """Wait until `check` holds; fail when it does not within so many seconds."""
     async with asyncio.timeout(within):
-        while not check():  # noqa: ASYNC110
+        while not check():
             await asyncio.sleep(0.02)
 
 
