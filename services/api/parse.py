@@ -209,7 +209,7 @@ EXPANDED: Final[Mapping[str, Callable[[ResultDocument], Any]]] = {
     },
     "text_full": results.text_full,
     "markdown_full": results.markdown_full,
-    "job_metadata": lambda document: {**document.job_metadata, "engine": document.engine},
+    "job_metadata": lambda document: {"engine": document.engine, **document.job_metadata},
 }
 
 

@@ -15,7 +15,7 @@ def api(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
-    """Serve the API, the console and the metrics."""
+    """Serve the API."""
     import uvicorn
 
     with _ready_to_serve("the API"):

@@ -27,8 +27,7 @@ _OCR = (
     "all other pages are taken from the text layer."
 )
 _NO_MODEL = (
-    f"{_OCR} The same work as cost_effective, and the page items besides. No model looks at the document: "
-    "job_metadata.engine says so."
+    f"{_OCR} The same work as cost_effective: no model looks at the document, as job_metadata.engine says."
 )
 
 PRESETS: Final = {

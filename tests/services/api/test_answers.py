@@ -151,7 +151,8 @@ async def test_webhooks_are_refused_and_never_ignored(http: httpx.AsyncClient) -
     ):
         found = await http.post(BATCHES, json={**good, **hook})
         assert (found.status_code, "not delivered" in found.json()["detail"]) == (400, True)
-    for none in ({"webhook_configurations": []}, {"webhook_configuration_ids": None}):
+    nothing: list[dict[str, Any]] = [{"webhook_configurations": []}, {"webhook_configuration_ids": None}]
+    for none in nothing:
         assert (await http.post(BATCHES, json={**good, **none})).status_code == 201
 
 

@@ -9,8 +9,8 @@ import pytest
 from services.api import paging
 from services.api.signing import Signer
 from shared.errors import InvalidInput
-from shared.wiring import Resources
 from shared.projects import service as project_service
+from shared.wiring import Resources
 from tests.conftest import Tenant
 
 DIRECTORIES = "/api/v1/beta/directories"

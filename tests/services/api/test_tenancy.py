@@ -115,12 +115,13 @@ async def test_their_ids_open_nothing_of_ours(http: httpx.AsyncClient, ours: Own
         body = {"source_directory_id": owned[directory].ids["directory_id"], "config": {"job": job}}
         assert (await http.post("/api/v2/batches", json=body)).status_code == 404
     good = {"tier": "fast", "version": "latest"}
-    for body in (
+    asked: list[dict[str, str]] = [
         {**good, "file_id": theirs.ids["file_id"]},
         {**good, "file_id": theirs.ids["directory_file_id"]},
         {"file_id": ours.ids["file_id"], "configuration_id": theirs.ids["config_id"]},
-    ):
-        assert (await http.post("/api/v2/parse", json=body)).status_code == 404
+    ]
+    for one in asked:
+        assert (await http.post("/api/v2/parse", json=one)).status_code == 404
 
 
 async def test_no_list_shows_what_is_theirs(http: httpx.AsyncClient, ours: Owned, theirs: Owned) -> None:

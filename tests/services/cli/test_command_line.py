@@ -1,0 +1,180 @@
+"""The command as a person meets it: its own process, its exit code, its words."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+HEAVY = ("asyncio", "sqlalchemy", "llama_cloud", "celery", "fastapi", "rich", "pydantic_settings")
+
+
+@pytest.fixture
+def batchmill(tmp_path: Path) -> Run:
+    """Runs `batchmill` in an empty folder, with no settings from outside."""
+    outside = ("BATCHMILL_", "LLAMA_CLOUD_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services.cli", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=env | more, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code
+    assert done.stderr.startswith("batchmill: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_help_lists_every_command(batchmill: Run) -> None:
+    done = batchmill("--help")
+    assert done.returncode == 0
+    for name in ("run", "up", "api", "worker", "upkeep", "migrate", "keys", "batches", "doctor"):
+        assert f"\n  {name} " in done.stdout
+
+
+def test_no_arguments_is_help(batchmill: Run) -> None:
+    assert batchmill().stdout == batchmill("--help").stdout
+
+
+def test_help_is_fast(batchmill: Run) -> None:
+    def once() -> float:
+        started = time.monotonic()
+        batchmill("--help")
+        return time.monotonic() - started
+
+    # The best of some: another process may hold the machine for a moment.
+    assert min(once() for _ in range(5)) < 0.5
+
+
+def test_the_table_of_commands_loads_nothing_heavy() -> None:
+    code = f"import sys, services.cli.app; print([m for m in {HEAVY!r} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_version(batchmill: Run) -> None:
+    import shared
+
+    assert batchmill("--version").stdout.strip() == shared.__version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("nonsense",), "nonsense"),
+        (("run", "--nonsense"), "--nonsense"),
+        (("up", "--port", "http"), "--port"),
+        (("worker", "--queues", "parse,nonsense"), "nonsense"),
+        (("worker", "--queues", ","), "at least one"),
+        (("keys", "create", "--role", "operator", "--project", "prj-1"), "--project"),
+    ],
+)
+def test_wrong_usage_is_2(batchmill: Run, arguments: tuple[str, ...], word: str) -> None:
+    assert_one_line(batchmill(*arguments), 2, word)
+
+
+def test_run_refuses_what_is_no_folder(batchmill: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_one_line(batchmill("run", "missing"), 2, "missing", "no such folder")
+    assert_one_line(batchmill("run", "file"), 2, "file", "is not a folder")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / ".batchmill").exists()
+
+
+@pytest.mark.parametrize("out", ["papers", ".", "papers/../papers"])
+def test_run_refuses_an_out_that_holds_dir(batchmill: Run, tmp_path: Path, out: str) -> None:
+    (tmp_path / "papers").mkdir()
+    assert_one_line(batchmill("run", "papers", "--out", out), 2, "OUT")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [("missing.json", None, "no configuration id"), ("a.json", "{", "no JSON"), ("b.json", "[]", "object")],
+)
+def test_run_refuses_a_config_it_cannot_read(
+    batchmill: Run, tmp_path: Path, name: str, content: str | None, word: str
+) -> None:
+    (tmp_path / "papers").mkdir()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert_one_line(batchmill("run", "papers", "--config", name), 2, name, word)
+
+
+def test_an_empty_folder_needs_no_stack(batchmill: Run, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / ".hidden").touch()
+    done = batchmill("run", "papers")
+    assert done.returncode == 0
+    assert "nothing to do: the folder holds no file" in done.stdout
+    assert "left out: hidden 1" in done.stdout
+    assert not (tmp_path / ".batchmill").exists()
+
+
+def test_the_summary_is_one_json_object(batchmill: Run, tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    found = json.loads(batchmill("run", "papers", "--json").stdout)
+    assert found["files"] == 0
+    assert found["nothing_to_do"] is True
+    assert found["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("batches", "list"), ("batches", "get", "bat-1"), ("migrate",), ("api",)]
+)
+def test_without_a_stack_it_is_4(batchmill: Run, arguments: tuple[str, ...]) -> None:
+    assert_one_line(batchmill(*arguments), 4, "stack lives", "batchmill up")
+
+
+def test_a_database_that_does_not_answer_is_4_and_its_password_stays_secret(batchmill: Run) -> None:
+    url = "postgresql+asyncpg://somebody:pssst@127.0.0.1:1/batchmill"
+    done = batchmill("migrate", BATCHMILL_DATABASE__URL=url)
+    assert_one_line(done, 4, "BATCHMILL_DATABASE__URL")
+    assert "pssst" not in done.stderr
+
+
+def test_a_setting_that_cannot_be_read_is_2(batchmill: Run) -> None:
+    done = batchmill("doctor", BATCHMILL_WORKER__CONCURRENCY="many")
+    assert_one_line(done, 2, "BATCHMILL_WORKER__CONCURRENCY")
+
+
+def test_a_server_that_does_not_answer_is_4(batchmill: Run) -> None:
+    key = {"LLAMA_CLOUD_BASE_URL": "http://127.0.0.1:1"}
+    assert_one_line(batchmill("batches", "list", **key), 2, "LLAMA_CLOUD_API_KEY")
+
+
+def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
+    batchmill: Run, tmp_path: Path
+) -> None:
+    done = batchmill("doctor", "--json")
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert set(found) == {"python", "stack", "database", "broker", "storage", "disk"}
+    assert all(found[name]["ok"] for name in ("python", "stack", "database", "broker", "storage"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_says_what_to_do(batchmill: Run) -> None:
+    done = batchmill(
+        "doctor",
+        BATCHMILL_DATABASE__URL="postgresql+asyncpg://somebody:pssst@127.0.0.1:1/batchmill",
+        BATCHMILL_BROKER__URL="redis://127.0.0.1:1/0",
+        BATCHMILL_STORAGE__URL="file:///dev/null/storage",
+    )
+    assert done.returncode == 1
+    for name in ("database", "broker", "storage"):
+        assert f"FAIL  {name}" in done.stdout
+    for setting in ("DATABASE__URL", "BROKER__URL", "STORAGE__URL"):
+        assert f"BATCHMILL_{setting} right?" in done.stdout
+    assert "pssst" not in done.stdout
