@@ -21,6 +21,7 @@ from llama_cloud import AsyncLlamaCloud, LlamaCloud
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
+from uvicorn.config import HTTPProtocolType
 
 from services.api.app import create_app
 from services.local.postgres import EmbeddedPostgres
@@ -224,12 +225,12 @@ async def operator_key(resources: Resources) -> str:
 class Server:
     """An application on a real port, served by uvicorn from a thread with a loop of its own."""
 
-    def __init__(self, settings: Settings, bells: HeardBells) -> None:
+    def __init__(self, settings: Settings, bells: HeardBells, *, http: HTTPProtocolType = "auto") -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(settings, queue=bells)
         self._server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+            uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         )
         self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
 

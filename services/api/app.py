@@ -18,7 +18,7 @@ from services.api import (
     projects,
 )
 from services.api.dependencies import Door
-from services.api.middleware import Bodies, EmptyQueryValues, RequestIds
+from services.api.middleware import BoundedBodies, EmptyQueryValues, RequestIds
 from services.api.signing import Signer
 from shared import __version__, telemetry
 from shared.config import Settings
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     )
     # The last one added is the outermost.
     app.add_middleware(EmptyQueryValues)
-    app.add_middleware(Bodies)
+    app.add_middleware(BoundedBodies)
     app.add_middleware(RequestIds)
     error_handlers.install(app)
     for page in PAGES:

@@ -1,6 +1,5 @@
 """What surrounds every request: its id, the limits of its body, and queries without empty values."""
 
-import asyncio
 import re
 from typing import Final
 from uuid import uuid4
@@ -14,9 +13,7 @@ from shared.telemetry import bind
 
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-DRAIN_S: Final = 10.0
 MAX_JSON: Final = 8 << 20
-REFUSED: Final = 400
 
 
 class RequestIds:
@@ -54,61 +51,30 @@ class RequestIds:
                 await answer(scope, receive, send_with_id)
 
 
-class Bodies:
-    """Bounds a body that is read whole, and reads the rest of one that is refused.
-
-    A refusal that is sent while the client still uploads reaches it as a broken connection, which the SDKs
-    retry five times; so what it still sends is read and dropped first, for ten seconds at most.
-    """
+class BoundedBodies:
+    """Refuses a body over `MAX_JSON` (413) where a page reads it whole; forms are streamed, and bounded
+    where they are read. What a refused client still sends is read and dropped by the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read no more than is allowed, and no less than was sent."""
-        if scope["type"] != "http":
+        """Pass the request on, and count what is read of it."""
+        kind = dict(scope.get("headers", ())).get(b"content-type", b"")
+        if scope["type"] != "http" or kind.lower().startswith(b"multipart/"):
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive)
+        size = 0
 
-        async def send_after_body(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= REFUSED:
-                await body.drain()
-            await send(message)
+        async def receive_bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_JSON:
+                raise HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+            return message
 
-        await self._app(scope, body.receive, send_after_body)
-
-
-class _Body:
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        headers = dict(scope["headers"])
-        self._receive = receive
-        self._streamed = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
-        # Such a client sends nothing before we ask for it: to drain would be to ask.
-        self._waits = headers.get(b"expect", b"").lower() == b"100-continue"
-        self._size = 0
-        self._over = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._waits = False
-        if message["type"] != "http.request" or not message.get("more_body"):
-            self._over = True
-        self._size += len(message.get("body", b""))
-        if self._size > MAX_JSON and not self._streamed:
-            raise HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
-        return message
-
-    async def drain(self) -> None:
-        if self._waits:
-            return
-        self._streamed = True
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                while not self._over:
-                    await self.receive()
-        except TimeoutError:
-            return
+        await self._app(scope, receive_bounded, send)
 
 
 class EmptyQueryValues:

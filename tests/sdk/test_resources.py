@@ -22,7 +22,7 @@ class TestFiles:
         assert [file.id for file in client.files.list(file_name="report.PDF")] == [made.id]
         assert [file.id for file in client.files.list(external_file_id="e")] == [made.id]
         assert [file.id for file in client.files.list(file_ids=[made.id, "fil-x"])] == [made.id]
-        assert client.files.delete(made.id) is None
+        client.files.delete(made.id)
         with pytest.raises(llama_cloud.NotFoundError):
             client.files.retrieve(made.id)
         assert list(client.files.list()) == []
@@ -48,7 +48,7 @@ class TestDirectories:
         assert (made.description, made.system_metadata, made.expires_at) == ("what", {"a": [1]}, None)
         assert client.beta.directories.update(made.id, name="other").name == "other"
         assert client.beta.directories.get(made.id).description == "what"
-        assert client.beta.directories.delete(made.id) is None
+        client.beta.directories.delete(made.id)
         with pytest.raises(llama_cloud.NotFoundError):
             client.beta.directories.get(made.id)
         assert list(client.beta.directories.list()) == []

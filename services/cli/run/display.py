@@ -1,9 +1,9 @@
 """How far a run is: a bar on a terminal, one line every five seconds elsewhere. All on stderr."""
 
 import sys
-import time
 from collections import deque
 from datetime import timedelta
+from time import monotonic
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -22,7 +22,7 @@ class Meter:
         self.total = total
         self.done = done
         self.failed = 0
-        self._seen: deque[tuple[float, int]] = deque([(time.monotonic(), done)])
+        self._seen: deque[tuple[float, int]] = deque([(monotonic(), done)])
 
     def advance(self, *, failed: bool) -> None:
         """One more file has ended."""
@@ -31,7 +31,7 @@ class Meter:
 
     def rate(self) -> float:
         """Files a second."""
-        now = time.monotonic()
+        now = monotonic()
         if now - self._seen[-1][0] >= LOOK_EVERY_S:
             self._seen.append((now, self.done))
         while now - self._seen[0][0] > WINDOW_S and self._seen[0] is not self._seen[-1]:
@@ -83,7 +83,7 @@ class Lines:
     def begin(self, phase: str, *, total: int, done: int = 0) -> None:
         """Starts the clock; the first line comes after five seconds."""
         self._meter, self._phase, self._reason = Meter(total, done), phase, None
-        self._last = time.monotonic()
+        self._last = monotonic()
 
     def advance(self, *, failed: bool = False) -> None:
         """Counts, and shows a line if it is time."""
@@ -97,7 +97,7 @@ class Lines:
         self._show_in_time()
 
     def _show_in_time(self) -> None:
-        if time.monotonic() - self._last >= LINE_EVERY_S:
+        if monotonic() - self._last >= LINE_EVERY_S:
             self._show()
 
     def say(self, message: str) -> None:
@@ -112,7 +112,7 @@ class Lines:
     def _show(self) -> None:
         if (meter := self._meter) is None:
             return
-        self._last = time.monotonic()
+        self._last = monotonic()
         left = "" if meter.done >= meter.total else f", {meter.rate():.1f}/s, {meter.left()} left"
         why = f" (waiting: {self._reason})" if self._reason else ""
         self.say(f"{self._phase}: {meter.done} of {meter.total} files, {meter.failed} failed{left}{why}")

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import os
+import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from sqlalchemy import text
+from uvicorn.config import HTTPProtocolType
 
 from shared.config import Settings
 from shared.wiring import Resources
-from tests.conftest import Tenant
+from tests.conftest import Server, Tenant
+from tests.twins import HeardBells
 
 FILES = "/api/v1/beta/files"
 BOUNDARY = "b0und"
@@ -185,16 +189,44 @@ async def test_a_text_field_has_a_limit(http: httpx.AsyncClient, place: str, tmp
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("refusal", ["a wrong key", "no such directory"])
+@pytest.mark.parametrize("http", ["h11", "httptools"])
 async def test_a_refusal_reaches_a_client_that_still_sends(
-    anonymous: httpx.AsyncClient, http: httpx.AsyncClient, place: str, refusal: str
+    settings: Settings, bells: HeardBells, http: HTTPProtocolType
 ) -> None:
-    body = form(part("upload_file", b"x" * 8_000_000, '; filename="a"'))
-    if refusal == "a wrong key":
-        assert (await anonymous.post(place, content=body, headers=KIND)).status_code == 401
-    else:
-        nowhere = "/api/v1/beta/directories/dir-x/files/upload"
-        assert (await http.post(nowhere, content=body, headers=KIND)).status_code == 404
+    """A server that hangs up meanwhile makes the client see a broken pipe, and the SDKs try five times."""
+    server = Server(settings, bells, http=http)
+    await server.start()
+    address = urlsplit(server.url)
+
+    def send_slowly() -> bytes:
+        with socket.create_connection((address.hostname, address.port), timeout=10) as line:
+            line.sendall(
+                f"POST {FILES} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer wrong\r\n"
+                f"content-type: {KIND['content-type']}\r\ncontent-length: 4000000\r\n\r\n".encode()
+            )
+            for _ in range(4):
+                time.sleep(0.1)
+                line.sendall(b"x" * 1_000_000)
+            return line.recv(100)
+
+    try:
+        assert (await asyncio.to_thread(send_slowly)).startswith(b"HTTP/1.1 401")
+    finally:
+        await server.stop()
+
+
+async def test_a_client_that_waits_for_leave_is_answered_at_once(
+    api_url: str,
+) -> None:
+    address = urlsplit(api_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(
+        f"POST {FILES} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+        f"content-type: {KIND['content-type']}\r\ncontent-length: 4000000\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(3):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    writer.close()
 
 
 async def test_a_client_that_goes_away_leaves_nothing(

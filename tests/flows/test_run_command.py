@@ -1,0 +1,310 @@
+"""`batchmill run` as a person uses it: from a folder to results, through crashes and changes of mind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.run.command import SAMPLES
+
+ENV = {
+    name: value for name, value in os.environ.items() if not name.startswith(("BATCHMILL_", "LLAMA_CLOUD_"))
+}
+
+
+@dataclass
+class Person:
+    """Runs the command in a folder of their own, over the papers in it."""
+
+    folder: Path
+    data_dir: Path
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def papers(self) -> Path:
+        return self.folder / "papers"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out" / "papers"
+
+    def write(self, files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            (self.papers / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.papers / name).write_bytes(content)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "services.cli", "run", *arguments, "--data-dir", str(self.data_dir)]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=ENV,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        process = self.start(*arguments)
+        said, complained = process.communicate(timeout=100)
+        assert process.returncode == code, complained
+        assert "Traceback" not in complained
+        return said, complained
+
+    def lines(self) -> list[dict[str, Any]]:
+        path = self.out / "results.jsonl"
+        if not path.exists():
+            return []
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def assert_complete(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """One line for each file, and a whole output for each that completed; nothing half written."""
+        lines = self.lines()
+        assert Counter(line["path"] for line in lines) == Counter(names)
+        for line in lines:
+            assert (line["status"] == "COMPLETED") == (line["output"] is not None)
+            assert line["output"] is None or (self.out / line["output"]).is_file()
+        assert not (self.out / ".partial").exists()
+        return {line["path"]: line for line in lines}
+
+
+@pytest.fixture
+def person(tmp_path: Path, stack: Any) -> Iterator[Person]:
+    """Someone whose stack runs already."""
+    someone = Person(tmp_path, stack.data_dir)
+    yield someone
+    for process in someone.running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def texts(count: int) -> dict[str, bytes]:
+    return {f"sub/{i:03}.txt": b"the text of number %d\n" % i for i in range(count)}
+
+
+def wait_for(what: Callable[[], bool], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def batches_of(stack: Any, since: int) -> int:
+    return len(list(stack.client.batches.list(page_size=100))) - since
+
+
+def batches_now(stack: Any) -> int:
+    return batches_of(stack, 0)
+
+
+def test_the_samples_with_a_stack_of_its_own(tmp_path: Path) -> None:
+    person = Person(tmp_path, tmp_path / "data")
+    said, _ = person.run()
+    assert f"{len(list(SAMPLES.rglob('*.*')))} files: " in said
+    assert "0 failed" in said
+    out = tmp_path / "out" / "samples"
+    assert "| South | 1,530 | 604,900 |" in (out / "quarterly-report.pdf.md").read_text()
+    assert "impeller blade" in (out / "scanned-letter.pdf.md").read_text()
+    assert "second pump" in (out / "notes" / "meeting.txt.md").read_text()
+    assert not (tmp_path / "data" / "stack.json").exists(), "what it started, it stops"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.md")}
+    started = time.monotonic()
+    said, complained = person.run()
+    assert "nothing to do" in said
+    assert "quarterly-report.pdf.md" in said
+    assert "starting" not in complained
+    assert time.monotonic() - started < 10
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.md")} == before
+
+
+def test_one_bad_file_is_one_line(person: Person) -> None:
+    good = {"a.txt": b"first", "deep/er/b.md": b"# second"}
+    bad = {"broken.pdf": b"no pdf", "empty.txt": b""}
+    person.write(good | bad | {".hidden": b"x"})
+    (person.papers / "leaves").symlink_to("/etc/hostname")
+    said, _ = person.run("papers")
+    lines = person.assert_complete([*good, *bad])
+    assert lines["broken.pdf"]["code"] == "PDF_IS_BROKEN"
+    assert lines["empty.txt"]["code"] == "NO_DATA_FOUND_IN_FILE"
+    assert lines["deep/er/b.md"]["directory_file_id"].startswith("dfl-")
+    assert lines["deep/er/b.md"]["job_id"].startswith("pjb-")
+    assert (person.out / "deep/er/b.md.md").read_text().strip() == "# second"
+    assert said.index("broken.pdf") < said.index("a.txt")
+    assert "4 files: 2 completed, 2 failed" in said
+    assert "left out: hidden 1, links that leave the folder 1" in said
+    assert max(map(len, said.splitlines()[:10])) <= 80
+
+
+def test_when_every_file_fails_it_is_3(person: Person) -> None:
+    person.write({"broken.pdf": b"no pdf"})
+    person.run("papers", code=3)
+    person.run("papers", code=3)
+
+
+def test_results_come_while_the_batch_runs_and_a_kill_loses_none(person: Person, stack: Any) -> None:
+    files = texts(150)
+    person.write(files)
+    since = batches_now(stack)
+    first = person.start("papers", "--config", "cfg-PARSE_FAST")
+    wait_for(lambda: len(person.lines()) >= 10)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    saved = {line["path"]: (person.out / line["output"]).stat().st_mtime_ns for line in person.lines()}
+    assert len(saved) < len(files), "the test was too late to see a running batch"
+    person.run("papers", "--config", "cfg-PARSE_FAST")
+    person.assert_complete(list(files))
+    for path, changed in saved.items():
+        assert (person.out / f"{path}.md").stat().st_mtime_ns == changed, "what is saved is not written again"
+    assert batches_of(stack, since) == 1
+
+
+def test_a_kill_while_uploading_goes_on_with_the_same_directory(person: Person, stack: Any) -> None:
+    files = texts(150)
+    person.write(files)
+    since = batches_now(stack)
+    first = person.start("papers", "--config", "cfg-PARSE_FAST")
+
+    def files_held() -> int:
+        state = person.out / "run.json"
+        if not state.exists() or (kept := json.loads(state.read_text())["round"]) is None:
+            return 0
+        return sum(1 for _ in stack.client.beta.directories.files.list(kept["directory_id"], page_size=1_000))
+
+    wait_for(lambda: files_held() >= 10)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    uploaded = files_held()
+    assert uploaded < len(files), "the test was too late to see an upload"
+    _, complained = person.run("papers", "--config", "cfg-PARSE_FAST")
+    assert "upload: 150 of 150 files" in complained
+    person.assert_complete(list(files))
+    assert batches_of(stack, since) == 1
+
+
+def test_ctrl_c_is_130_and_says_how_to_go_on(person: Person) -> None:
+    files = texts(150)
+    person.write(files)
+    process = person.start("papers", "--config", "cfg-PARSE_FAST")
+    wait_for(lambda: (person.out / "run.json").exists())
+    process.send_signal(signal.SIGINT)
+    said, complained = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "run the same command again" in complained
+    assert "Traceback" not in complained
+    assert said == ""
+    person.run("papers", "--config", "cfg-PARSE_FAST")
+    person.assert_complete(list(files))
+
+
+def test_only_new_and_changed_files_are_done_again(person: Person) -> None:
+    person.write({"same.txt": b"same", "changed.txt": b"before", "gone.txt": b"gone"})
+    person.run("papers")
+    job = person.assert_complete(["same.txt", "changed.txt", "gone.txt"])["same.txt"]["job_id"]
+    person.write({"changed.txt": b"afterwards", "new.txt": b"new"})
+    (person.papers / "gone.txt").unlink()
+    said, complained = person.run("papers")
+    assert "upload: 2 of 2 files" in complained
+    lines = person.assert_complete(["same.txt", "changed.txt", "new.txt"])
+    assert lines["same.txt"]["job_id"] == job
+    assert (person.out / "changed.txt.md").read_text().strip() == "afterwards"
+    assert "3 files: 3 completed" in said
+
+
+def test_another_config_or_a_fresh_start_does_all_again(person: Person) -> None:
+    person.write(texts(3))
+    person.run("papers")
+    parameters = person.folder / "mine.json"
+    parameters.write_text('{"tier": "fast"}')
+    _, complained = person.run("papers", "--config", "mine.json")
+    assert "upload: 3 of 3 files" in complained
+    _, complained = person.run("papers", "--config", "mine.json", "--fresh")
+    assert "upload: 3 of 3 files" in complained
+    person.assert_complete(list(texts(3)))
+
+
+def test_another_folder_does_not_mix_with_what_is_in_out(person: Person) -> None:
+    person.write({"a.txt": b"a"})
+    person.run("papers")
+    (person.folder / "letters").mkdir()
+    (person.folder / "letters" / "b.txt").write_bytes(b"b")
+    _, complained = person.run("letters", "--out", "out/papers", code=2)
+    assert "--fresh" in complained
+    person.run("letters", "--out", "out/papers", "--fresh")
+    assert [line["path"] for line in person.lines()] == ["b.txt"]
+
+
+def test_a_file_that_cannot_be_read_is_one_line_and_is_tried_again(person: Person) -> None:
+    long_name = "x" * 251 + ".txt"
+    person.write({"a.txt": b"a", "closed.txt": b"c", long_name: b"its output has no room for .md"})
+    (person.papers / "closed.txt").chmod(0)
+    readable = os.access(person.papers / "closed.txt", os.R_OK)  # root reads everything
+    person.run("papers")
+    lines = {line["path"]: line for line in person.lines()}
+    assert lines[long_name]["status"] == "COMPLETED"
+    assert "could not be named" in lines[long_name]["message"]
+    if not readable:
+        assert lines["closed.txt"]["code"] == "NOT_UPLOADED"
+        (person.papers / "closed.txt").chmod(0o600)
+        person.run("papers")
+        assert {line["status"] for line in person.lines()} == {"COMPLETED"}
+
+
+def test_an_unknown_configuration_is_2(person: Person) -> None:
+    person.write({"a.txt": b"a"})
+    _, complained = person.run("papers", "--config", "cfg-NOBODY_MADE_THIS", code=2)
+    assert "cfg-NOBODY_MADE_THIS" in complained
+
+
+def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, stack: Any) -> None:
+    files = texts(150)
+    person.write(files)
+    process = person.start("papers", "--config", "cfg-PARSE_FAST")
+    wait_for(lambda: len(person.lines()) >= 5)
+    batch_id = json.loads((person.out / "run.json").read_text())["round"]["batch_id"]
+    stack.client.batches.cancel(batch_id)
+    _, complained = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"batch {batch_id} is CANCELLED" in complained
+    person.run("papers", "--config", "cfg-PARSE_FAST")
+    person.assert_complete(list(files))
+
+
+def test_batches_and_keys_are_shown(person: Person) -> None:
+    person.write({"a.txt": b"a"})
+    found = json.loads(person.run("papers", "--json")[0])
+    data_dir = ("--data-dir", str(person.data_dir))
+
+    def ask(*arguments: str) -> str:
+        env = ENV | {"BATCHMILL_DATA_DIR": str(person.data_dir)}
+        command = [sys.executable, "-m", "services.cli", *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+    assert found["batch_id"] in ask("batches", "list", *data_dir)
+    assert (
+        json.loads(ask("batches", "list", "--limit", "1", "--json", *data_dir))[0]["id"] == found["batch_id"]
+    )
+    assert (
+        json.loads(ask("batches", "get", found["batch_id"], "--json", *data_dir))["progress"]["completed"]
+        == 1
+    )
+    key = ask("keys", "create", "--name", "for a friend").strip()
+    assert key.startswith("bmk_")
+    listed = ask("keys", "list")
+    assert "for a friend" in listed
+    assert key not in listed
+    assert "revision" in ask("migrate")
+    assert "FAIL" not in ask("doctor").replace("FAIL  disk", "")
