@@ -137,6 +137,8 @@ async def upload(
         uow, project_id, ids.parse(ids.Kind.DIRECTORY, directory_id)
     )
     form = Form(request, file_field="upload_file", max_bytes=door.max_upload_bytes)
+    # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
+    await uow.commit()
     part = await form.open_file()
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:

@@ -12,8 +12,9 @@ from secrets import token_hex
 from typing import Final
 from urllib.parse import urlsplit
 
+from services.cli.access import refusals, without_bells
 from services.cli.exits import Stop, one_line
-from services.cli.settings import place_of, refusals, without_bells
+from services.cli.settings import place_of
 from services.local.stack import attach
 from shared.config import MissingSetting, Settings
 from shared.db import migrations

@@ -7,7 +7,8 @@ def migrate() -> None:
     """Bring the database to this version's schema; safe to run from several hosts at once."""
     import asyncio
 
-    from services.cli.settings import load_settings, refusals
+    from services.cli.access import refusals
+    from services.cli.settings import load_settings
     from shared.config import Settings
     from shared.db import migrations
     from shared.db.engine import open_engine

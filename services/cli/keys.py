@@ -26,8 +26,9 @@ def create(
     """Make a key. Its text is shown once and cannot be had again."""
     import asyncio
 
+    from services.cli.access import refusals, without_bells
     from services.cli.default_project import default_project, existing_project
-    from services.cli.settings import load_settings, refusals, without_bells
+    from services.cli.settings import load_settings
     from shared.projects import service as project_service
 
     if role is KeyRole.OPERATOR and project is not None:
@@ -59,7 +60,8 @@ def list_keys(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON 
     """List keys: role, project, first characters, when they end. Never their text."""
     import asyncio
 
-    from services.cli.settings import load_settings, refusals, without_bells
+    from services.cli.access import refusals, without_bells
+    from services.cli.settings import load_settings
     from services.cli.tables import print_records
     from shared.ids import Kind, show
     from shared.projects import service as project_service

@@ -62,7 +62,8 @@ def upkeep() -> None:
 
 @contextmanager
 def _ready_to_serve(what: str) -> Iterator[None]:
-    from services.cli.settings import load_settings, refusals
+    from services.cli.access import refusals
+    from services.cli.settings import load_settings
 
     settings = load_settings()
     with refusals():

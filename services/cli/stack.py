@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from services.cli.exits import ExitCode, Stop
-from services.cli.settings import refusals, without_bells
 from services.local.errors import StackError, StackStopped
 from services.local.stack import Stack
 from shared.config import Database, Settings
-from shared.wiring import Resources
+
+if TYPE_CHECKING:
+    from shared.db.unit_of_work import UnitOfWorkFactory
 
 SIGNAL_BASE = 128
 
@@ -59,19 +61,22 @@ def stack_errors() -> Iterator[None]:
 
 
 async def _first_keys(settings: Settings) -> tuple[str, str]:
+    # Loaded here: a stack makes its first keys once, and this brings all of SQLAlchemy.
+    from services.cli.access import refusals, without_bells
+
     resources = without_bells(settings, name="first-keys")
     try:
         with refusals():
-            return await _missing_keys(resources)
+            return await _missing_keys(resources.unit_of_work)
     finally:
         await resources.close()
 
 
-async def _missing_keys(resources: Resources) -> tuple[str, str]:
+async def _missing_keys(unit_of_work: "UnitOfWorkFactory") -> tuple[str, str]:
     from services.cli.default_project import default_project
     from shared.projects import service as project_service
 
-    async with resources.unit_of_work() as uow:
+    async with unit_of_work() as uow:
         project_key, operator_key = await project_service.bootstrap(uow)
         # A given database may have keys whose text this data folder never saw: they stay, we add ours.
         if project_key is None:

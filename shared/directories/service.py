@@ -113,9 +113,8 @@ async def add_entry(
 ) -> DirectoryFile:
     """Place a file in a directory; answers the row of it.
 
-    `unique_id` is the external id or the file's name unless given. When a live file of the directory has
-    it and the same bytes, that row is the answer, so sending an upload twice is sending it once; with
-    other bytes it is a `Conflict`.
+    `unique_id` is the external id or the file's name unless given. When a live file has it and the same
+    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`.
     """
     wanted = _unique_id(unique_id or external_file_id or file.external_file_id or _short(file.name))
     values = {
@@ -134,9 +133,9 @@ async def add_entry(
         if made := await repository.place(uow.session, values):
             return made
         holder = await repository.holder_of(uow.session, directory.id, wanted)
-        if holder is not None and holder.sha256 == file.sha256:
-            return holder
         if holder is not None:
+            if holder.sha256 == file.sha256:
+                return holder
             break
     raise Conflict(
         f"The directory already has other bytes under the unique_id {wanted!r}. "

@@ -1,5 +1,6 @@
 """What a request may do with jobs."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,7 +118,8 @@ async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | N
     """The accepted result of a COMPLETED job; None for any other. Follows the row, never a path guess."""
     if view.status != JobStatus.COMPLETED or view.result_key is None:
         return None
-    return decode(await storage.read(view.result_key))
+    # Hundreds of megabytes may come out of a blob: not on the event loop.
+    return await asyncio.to_thread(decode, await storage.read(view.result_key))
 
 
 def _view(job: Job, *, running: bool, config: dict[str, Any] | None) -> JobView:

@@ -199,7 +199,7 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(person: Person) -> None:
     files = texts(150)
     person.write(files)
     process = person.start("papers", "--config", "cfg-PARSE_FAST")
-    wait_for(lambda: (person.out / "run.json").exists())
+    wait_for((person.out / "run.json").exists)
     process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -269,6 +269,7 @@ def test_an_unknown_configuration_is_2(person: Person) -> None:
     assert "cfg-NOBODY_MADE_THIS" in complained
 
 
+@pytest.mark.xfail(reason="the API does not serve cancel yet", strict=True)
 def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, stack: Any) -> None:
     files = texts(150)
     person.write(files)

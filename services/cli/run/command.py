@@ -54,7 +54,8 @@ def run(
     if source.resolve().is_relative_to(target.resolve()):
         raise Stop(f"OUT {target} must not be DIR, nor a folder that holds it.", ExitCode.USAGE)
 
-    from services.cli.run.session import Request, process
+    from services.cli.run.request import Request
+    from services.cli.run.session import process
 
     return process(
         Request(

@@ -47,16 +47,6 @@ def write_whole(out: Path, target: Path, data: bytes) -> None:
         raise
 
 
-def write_result(out: Path, name: str, data: bytes) -> None:
-    """Write one result; `NameRefused` when only its name is at fault."""
-    try:
-        write_whole(out, out / name, data)
-    except OSError as error:
-        if error.errno in OWN_FAULT:
-            raise NameRefused(f"the output could not be named {name[-80:]}: {error.strerror}") from None
-        raise
-
-
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
     """Turns what the disk refuses into `Stop`: it is full, or OUT may not be written."""
@@ -66,6 +56,17 @@ def disk_errors(out: Path) -> Iterator[None]:
         raise Stop(
             f"Cannot write to {out}: {error.strerror or error}. Mend that and run the same command again."
         ) from error
+
+
+def write_result(out: Path, name: str, data: bytes) -> None:
+    """Write one result; `NameRefused` when only its name is at fault."""
+    with disk_errors(out):
+        try:
+            write_whole(out, out / name, data)
+        except OSError as error:
+            if error.errno in OWN_FAULT:
+                raise NameRefused(f"the output could not be named {name[-80:]}: {error.strerror}") from None
+            raise
 
 
 def remove_result(out: Path, name: str) -> None:

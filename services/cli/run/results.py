@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from services.cli.run.output import write_whole
+from services.cli.run.output import disk_errors, write_whole
 
 FILE: Final = "results.jsonl"
 NO_TEXT: Final = "no text"
@@ -52,7 +52,7 @@ class ResultLog:
         group = list(rows)
         if not group:
             return
-        with self._path.open("ab") as file:
+        with disk_errors(self._out), self._path.open("ab") as file:
             file.write(b"".join(_line(row) for row in group))
             file.flush()
             os.fsync(file.fileno())
@@ -62,7 +62,8 @@ class ResultLog:
     def keep_only(self, paths: Iterable[str]) -> None:
         """Replace the file by one that speaks of these paths only, one line each."""
         kept = [self.rows[path] for path in paths if path in self.rows]
-        write_whole(self._out, self._path, b"".join(_line(row) for row in kept))
+        with disk_errors(self._out):
+            write_whole(self._out, self._path, b"".join(_line(row) for row in kept))
         self.rows = {row.path: row for row in kept}
 
     def _read(self) -> None:

@@ -4,7 +4,6 @@ A first run is one round. A run that was cut off finishes its round; files that 
 round of their own. What each step did is saved before the next begins, so any of them may be the last.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,10 @@ from services.cli.run.display import Display
 from services.cli.run.fetch import Fetcher
 from services.cli.run.folder import Listing, SourceFile
 from services.cli.run.follow import FINAL, Follower
+from services.cli.run.plan import RoundEnd, files_to_do
 from services.cli.run.results import CANCELLED, COMPLETED, ResultLog, Row
 from services.cli.run.state import Round, RunState
 from services.cli.run.upload import NOT_UPLOADED, upload, uploaded_files
-
-
-@dataclass(frozen=True, slots=True)
-class RoundEnd:
-    """How a round's batch ended. `status` is None when no file of it could be uploaded."""
-
-    status: str | None
-    batch_id: str | None
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +139,6 @@ class Rounds:
         self.state.finished.update(done)
         self.state.round = None
         self.state.save(self.out)
-
-
-def files_to_do(files: Iterable[SourceFile], state: RunState, log: ResultLog) -> list[SourceFile]:
-    """Files without a row, or whose finished row belongs to an earlier version of the file."""
-    return [file for file in files if state.finished.get(file.path) != file.mark or file.path not in log.rows]
 
 
 async def give_up(client: AsyncLlamaCloud, kept: Round) -> None:

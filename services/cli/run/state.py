@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.cli.exits import ExitCode, Stop
-from services.cli.run.output import write_whole
+from services.cli.run.output import disk_errors, write_whole
 
 FILE: Final = "run.json"
 LOCK: Final = ".lock"
@@ -43,7 +43,9 @@ class RunState:
 
     def save(self, out: Path) -> None:
         """Replace the file at once."""
-        write_whole(out, out / FILE, json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode())
+        content = json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode()
+        with disk_errors(out):
+            write_whole(out, out / FILE, content)
 
 
 def previous_state(out: Path, folder: str, config: str, *, fresh: bool) -> tuple[RunState, Round | None]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import typer
 
 from services.cli.exits import ExitCode, complain
-from services.cli.run.configuration import ConfigChoice
+from services.cli.run.choice import ConfigChoice
 from services.cli.run.folder import Listing
+from services.cli.run.plan import RoundEnd
 from services.cli.run.results import FILE, Row
-from services.cli.run.rounds import RoundEnd
 from services.cli.run.table import Totals, print_table, print_totals, table_console, totals_of
 
 

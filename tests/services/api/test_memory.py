@@ -16,7 +16,7 @@ from shared.config import Settings
 from tests.conftest import UP_WITHIN_S, Tenant
 
 SIZE = 200 << 20
-GROWTH = 128 << 20
+GROWTH = 64 << 20
 PIECE = os.urandom(1 << 20)
 
 

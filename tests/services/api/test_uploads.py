@@ -247,6 +247,30 @@ async def test_a_client_that_goes_away_leaves_nothing(
     assert await rows(resources) == 0
 
 
+async def test_a_client_that_dawdles_holds_no_transaction(
+    api_url: str, tenant: Tenant, resources: Resources, place: str
+) -> None:
+    address = urlsplit(api_url)
+    for sent in (b"", part("display_name", b"x")[:-2], part("upload_file", b"x", '; filename="a"')[:-2]):
+        _reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = (
+            f"POST {place} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {tenant.key}\r\n"
+            f"content-type: {KIND['content-type']}\r\ncontent-length: 250000\r\n\r\n"
+        )
+        writer.write(head.encode() + sent)
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        async with resources.unit_of_work() as uow:
+            held = await uow.session.execute(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name = 'batchmill-api' AND state <> 'idle'"
+                )
+            )
+            assert held.scalar_one() == 0, sent
+        writer.transport.abort()
+
+
 async def test_an_empty_upload_to_a_directory_is_taken(http: httpx.AsyncClient, place: str) -> None:
     found = await http.post(place, content=form(part("upload_file", b"", '; filename="e"')), headers=KIND)
     assert found.status_code == 201

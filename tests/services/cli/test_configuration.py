@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.run.configuration import DEFAULT, read_choice
+from services.cli.run.choice import DEFAULT, read_choice
 
 
 def test_nothing_is_the_default() -> None:

@@ -1,10 +1,13 @@
 """`results.jsonl` and the results themselves survive a crash at any byte."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from services.cli.exits import Stop
 from services.cli.run.output import NameRefused, clear_partial, output_name, write_result
 from services.cli.run.results import COLUMNS, COMPLETED, FILE, ResultLog, Row
 
@@ -93,3 +96,19 @@ def test_a_name_that_cannot_be_is_the_fault_of_one_file(tmp_path: Path, name: st
         write_result(tmp_path, name, b"text")
     clear_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_full_disk_ends_the_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    log = ResultLog(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (
+        lambda: write_result(tmp_path, "a.md", b"text"),
+        lambda: log.append([row("a")]),
+        lambda: log.keep_only(["a"]),
+    ):
+        with pytest.raises(Stop, match="Cannot write to .*No space left"):
+            write()
+    assert not (tmp_path / "a.md").exists()

@@ -6,8 +6,8 @@ import pytest
 
 from services.cli.exits import ExitCode, Stop
 from services.cli.run.folder import SourceFile
+from services.cli.run.plan import files_to_do
 from services.cli.run.results import ResultLog, Row
-from services.cli.run.rounds import files_to_do
 from services.cli.run.state import FILE, Round, RunState, alone_in, load_state, previous_state
 
 CUT_OFF = RunState(

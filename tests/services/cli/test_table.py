@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from services.cli.exits import ExitCode
-from services.cli.run.configuration import ConfigChoice
+from services.cli.run.choice import ConfigChoice
 from services.cli.run.folder import Listing, SourceFile
+from services.cli.run.plan import RoundEnd
 from services.cli.run.results import CANCELLED, COMPLETED, FAILED, NO_TEXT, Row
-from services.cli.run.rounds import RoundEnd
 from services.cli.run.summary import Summary, as_record
 from services.cli.run.table import print_table, print_totals, tail, totals_of
 

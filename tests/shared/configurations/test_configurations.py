@@ -104,7 +104,7 @@ def test_every_tier_has_a_preset_that_tells_what_it_does() -> None:
     assert "no OCR" in PRESETS["cfg-PARSE_FAST"].description
     assert "fewer than 20 characters" in PRESETS["cfg-PARSE_COST_EFFECTIVE"].description
     for tier in ("AGENTIC", "AGENTIC_PLUS"):
-        assert "No model" in PRESETS[f"cfg-PARSE_{tier}"].description
+        assert "no model looks at" in PRESETS[f"cfg-PARSE_{tier}"].description
 
 
 class TestSaving:

@@ -1,0 +1,53 @@
+"""The part of a run that needs a server."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from services.cli.client import Server
+from services.cli.run.configuration import on_server
+from services.cli.run.plan import RoundEnd
+from services.cli.run.request import Session
+from services.cli.run.rounds import Rounds, give_up
+from services.cli.stack import make_stack
+from services.local.stack import attach
+
+LOCAL: Final = "127.0.0.1"
+ANY_PORT: Final = 0
+
+
+async def do(session: Session) -> RoundEnd | None:
+    """Find or start a stack, run the rounds there, stop what was started."""
+    async with _server(session) as server, server.client() as client:
+        started = time.monotonic()
+        configuration = await on_server(client, session.choice)
+        if session.abandoned is not None:
+            await give_up(client, session.abandoned)
+        session.state.base_url = server.base_url
+        rounds = Rounds(
+            client,
+            configuration,
+            session.listing,
+            session.request.out,
+            session.state,
+            session.log,
+            session.display,
+        )
+        end = await rounds.run()
+        session.worked_s = time.monotonic() - started
+        return end
+
+
+@asynccontextmanager
+async def _server(session: Session) -> AsyncIterator[Server]:
+    """The live stack of the data folder, else one that lives as long as the block."""
+    settings, say = session.settings, session.display.say
+    if (live := await attach(settings.data_dir)) is not None:
+        say(f"using the stack at {live.base_url}")
+        yield Server(live.base_url, live.project_key)
+        return
+    say("starting the stack; the first time takes some seconds longer")
+    workers = session.request.concurrency or settings.worker.concurrency
+    async with make_stack(settings, host=LOCAL, port=ANY_PORT, concurrency=workers, log=say) as stack:
+        yield Server(stack.base_url, stack.project_key)
