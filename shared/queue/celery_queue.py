@@ -53,6 +53,15 @@ class CeleryQueue:
     def __init__(self, broker_url: str) -> None:
         self._app = Celery("batchmill-bells")
         self._app.conf.update(celery_settings(broker_url))
+        self._app.conf.broker_transport_options = {
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": SOCKET_TIMEOUT_S,
+            # One try a bell: the breaker decides when to try again, not the library's own patience.
+            "max_retries": 1,
+            "interval_start": 0.0,
+            "interval_step": 0.1,
+            "interval_max": 0.1,
+        }
         self._waiting: queue.Queue[Message | None] = queue.Queue(WAITING_BELLS)
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()

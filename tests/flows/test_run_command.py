@@ -104,7 +104,8 @@ def wait_for(what: Callable[[], bool], within_s: float = 60) -> None:
 
 
 def batches_of(stack: Any, since: int) -> int:
-    return len(list(stack.client.batches.list(page_size=100))) - since
+    with stack.client as client:
+        return len(list(client.batches.list(page_size=100))) - since
 
 
 def batches_now(stack: Any) -> int:
@@ -182,7 +183,8 @@ def test_a_kill_while_uploading_goes_on_with_the_same_directory(person: Person, 
         state = person.out / "run.json"
         if not state.exists() or (kept := json.loads(state.read_text())["round"]) is None:
             return 0
-        return sum(1 for _ in stack.client.beta.directories.files.list(kept["directory_id"], page_size=1_000))
+        with stack.client as client:
+            return sum(1 for _ in client.beta.directories.files.list(kept["directory_id"], page_size=1_000))
 
     wait_for(lambda: files_held() >= 10)
     os.killpg(first.pid, signal.SIGKILL)
@@ -276,7 +278,8 @@ def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, s
     process = person.start("papers", "--config", "cfg-PARSE_FAST")
     wait_for(lambda: len(person.lines()) >= 5)
     batch_id = json.loads((person.out / "run.json").read_text())["round"]["batch_id"]
-    stack.client.batches.cancel(batch_id)
+    with stack.client as client:
+        client.batches.cancel(batch_id)
     _, complained = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"batch {batch_id} is CANCELLED" in complained

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,12 @@ def test_a_full_disk_ends_the_run_with_one_line(tmp_path: Path, monkeypatch: pyt
 
     log = ResultLog(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
-    for write in (
+    writes: list[Callable[[], None]] = [
         lambda: write_result(tmp_path, "a.md", b"text"),
         lambda: log.append([row("a")]),
         lambda: log.keep_only(["a"]),
-    ):
-        with pytest.raises(Stop, match="Cannot write to .*No space left"):
+    ]
+    for write in writes:
+        with pytest.raises(Stop, match=r"Cannot write to .*No space left"):
             write()
     assert not (tmp_path / "a.md").exists()

@@ -1,0 +1,73 @@
+"""What every blob storage promises, asked of the one that is there."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.storage.object_store import PIECE, ObjectStore
+from shared.storage.port import BlobMissing, StorageDown
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore((tmp_path / "blobs").as_uri())
+
+
+async def pieces(count: int, size: int) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield bytes([number % 256]) * size
+
+
+async def test_bytes_streams_and_files_come_back_whole(store: ObjectStore, tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(b"from a file")
+    assert await store.put("a/bytes", b"some bytes") == 10
+    assert await store.put("a/stream", pieces(5, PIECE)) == 5 * PIECE
+    assert await store.put("a/file", path) == 11
+    assert await store.read("a/bytes") == b"some bytes"
+    assert await store.read("a/file") == b"from a file"
+    streamed = [piece async for piece in await store.stream("a/stream")]
+    assert b"".join(streamed) == b"".join([piece async for piece in pieces(5, PIECE)])
+    assert len(streamed) > 1
+
+
+async def test_an_empty_stream_is_an_empty_blob(store: ObjectStore) -> None:
+    assert await store.put("empty", pieces(0, 0)) == 0
+    assert await store.read("empty") == b""
+
+
+async def test_a_stream_that_breaks_leaves_nothing_and_keeps_its_own_error(store: ObjectStore) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"x" * 12 * PIECE
+        raise ValueError("the sender went away")
+
+    with pytest.raises(ValueError, match="went away"):
+        await store.put("half", breaking())
+    with pytest.raises(BlobMissing):
+        await store.read("half")
+
+
+async def test_what_is_missing_is_missing_in_every_way(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(BlobMissing):
+        await store.read("no")
+    with pytest.raises(BlobMissing):
+        await store.stream("no")
+    with pytest.raises(BlobMissing):
+        await store.fetch("no", tmp_path)
+    await store.delete("no")
+
+
+async def test_a_local_blob_is_fetched_in_place(store: ObjectStore, tmp_path: Path) -> None:
+    await store.put("p/x/f/y", b"words")
+    path = await store.fetch("p/x/f/y", tmp_path)
+    assert path.read_bytes() == b"words"
+    assert path.parent != tmp_path
+
+
+async def test_a_store_that_fails_is_down_and_not_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "blobs"
+    store = ObjectStore(folder.as_uri())
+    (folder / "a").write_text("a file where a folder is needed")
+    with pytest.raises(StorageDown):
+        await store.put("a/b", b"x")
