@@ -44,7 +44,7 @@ constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows
 		>> build/constraints.txt
 	@mv build/constraints.txt constraints.txt
 	@rm -rf build/constraints
-	@git --no-pager diff --stat -- constraints.txt
+	@git --no-pager diff --stat -- constraints.txt 2>/dev/null || true
 
 clean: ## remove .venv, caches and build output; data (.batchmill) and results (out) stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

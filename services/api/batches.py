@@ -198,3 +198,10 @@ async def get(uow: Uow, project_id: ProjectId, batch_id: str, expand: Expand) ->
     if "progress" in expand:
         answer.progress = show_progress(batch, await batch_service.progress_of(uow, batch))
     return answer
+
+
+@router.post(BASE + "/{batch_id}/cancel")
+async def cancel(uow: Uow, project_id: ProjectId, batch_id: str) -> BatchOut:
+    """Ask a batch to end. It answers at once and may still be RUNNING; files that finished keep their
+    results. A batch that is final already: 409."""
+    return show(await batch_service.cancel_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id)))

@@ -105,6 +105,12 @@ async def get(session: AsyncSession, project_id: UUID, batch_id: UUID) -> Batch 
     return found.one_or_none()
 
 
+async def reread(session: AsyncSession, batch: Batch) -> Batch:
+    """The same row as it is now."""
+    await session.refresh(batch)
+    return batch
+
+
 async def page(
     session: AsyncSession,
     project_id: UUID,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.batches import repository
+from shared.batches import orchestration, repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
 from shared.batches.repository import BatchFilters, BatchResult, Progress
@@ -11,7 +11,7 @@ from shared.configurations import service as configuration_service
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.directories import service as directory_service
-from shared.errors import InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance
@@ -20,6 +20,7 @@ __all__ = [
     "BatchFilters",
     "BatchResult",
     "Progress",
+    "cancel_batch",
     "get_batch",
     "list_batches",
     "open_batch",
@@ -70,6 +71,20 @@ async def get_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
     batch = await repository.get(uow.session, project_id, batch_id)
     if batch is None:
         raise NotFound(f"No batch has the id bat-{batch_id}.")
+    return batch
+
+
+async def cancel_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
+    """Ask the batch to end CANCELLED; it does so when nothing of it runs any more, and keeps what finished.
+
+    Asked twice is asked once. `Conflict` when it is final already.
+    """
+    batch = await get_batch(uow, project_id, batch_id)
+    if await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
+        uow.ring(Advance(batch_id))
+    batch = await repository.reread(uow.session, batch)
+    if batch.stop_at is None or BATCH_MOVES.is_final(BatchStatus(batch.status)):
+        raise Conflict(f"The batch is {batch.status} already; a final batch cannot be cancelled.")
     return batch
 
 

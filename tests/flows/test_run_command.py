@@ -271,7 +271,6 @@ def test_an_unknown_configuration_is_2(person: Person) -> None:
     assert "cfg-NOBODY_MADE_THIS" in complained
 
 
-@pytest.mark.xfail(reason="the API does not serve cancel yet", strict=True)
 def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, stack: Any) -> None:
     files = texts(150)
     person.write(files)

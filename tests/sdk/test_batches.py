@@ -140,3 +140,21 @@ async def test_the_chain_asynchronously(async_client: AsyncLlamaCloud, finish: F
     assert done.results is not None
     assert [one.source_directory_file_id for one in done.results] == [entry.id]
     assert [one.id async for one in async_client.batches.list()] == [batch.id]
+
+
+async def test_cancel_is_accepted_and_a_final_batch_refuses_it(
+    strict: LlamaCloud, bells: HeardBells, finish: Finish
+) -> None:
+    directory = strict.beta.directories.create(name="d")
+    strict.beta.directories.files.upload(directory.id, upload_file=("a.txt", b"a"))
+    batch = strict.batches.create(source_directory_id=directory.id, config=FAST)  # type: ignore[arg-type]
+    bells.rung.clear()
+    assert strict.batches.cancel(batch.id).status == "PENDING"
+    assert strict.batches.cancel(batch.id).status == "PENDING"
+    assert len(bells.heard(Advance)) == 1, "asked twice is asked once"
+    await finish(batch.id, batch.project_id)
+    done = strict.batches.get(batch.id, expand=["results"])
+    assert (done.status, done.results) == ("CANCELLED", [])
+    with pytest.raises(llama_cloud.ConflictError, match="CANCELLED already") as refused:
+        strict.batches.cancel(batch.id)
+    assert refused.value.response.headers["x-should-retry"] == "false"

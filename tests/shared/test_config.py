@@ -11,7 +11,9 @@ from shared.config import Database, MissingSetting, Settings
 def test_given_wins_over_kept(tmp_path: Path) -> None:
     (tmp_path / "database-url").write_text("kept\n")
     assert Settings(data_dir=tmp_path).database_url() == "kept"
-    given = Settings(data_dir=tmp_path, database=Database.model_validate({"url": "postgresql://u:s3cret@h/d"}))
+    given = Settings(
+        data_dir=tmp_path, database=Database.model_validate({"url": "postgresql://u:s3cret@h/d"})
+    )
     assert given.database_url() == "postgresql://u:s3cret@h/d"
     assert "s3cret" not in repr(given)
 

@@ -74,7 +74,7 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
         )
     console.print(table)
     if len(rows) > MOST_ROWS:
-        console.print(f"{len(rows) - MOST_ROWS} more files: see {FILE}.", markup=False)
+        console.print(f"{_count(len(rows) - MOST_ROWS, 'more file')}: see {FILE}.", markup=False)
 
 
 def print_totals(
@@ -90,7 +90,7 @@ def print_totals(
     parts = [f"{totals.completed} completed", f"{totals.failed} failed"]
     parts += [f"{totals.cancelled} cancelled"] if totals.cancelled else []
     parts += [f"{totals.missing} without a result"] if totals.missing else []
-    lines = [f"{totals.files} files: {', '.join(parts)}; {totals.pages} pages"]
+    lines = [f"{_count(totals.files, 'file')}: {', '.join(parts)}; {_count(totals.pages, 'page')}"]
     if speed:
         lines.append(speed)
     lines.append(f"output: {out} ({FILE} has one line for each file)")
@@ -117,6 +117,10 @@ def tail(text: str, width: int) -> str:
 def printable(text: str) -> str:
     """File names may hold line breaks and escape sequences; a terminal must not obey them."""
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _end(row: Row) -> str:

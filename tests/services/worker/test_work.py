@@ -154,7 +154,7 @@ async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime:
     assert not await runtime.is_fit()
     runtime.sandbox = good
     async with asyncio.timeout(10):
-        while not await runtime.is_fit():  # noqa: ASYNC110 - the back-off is what is tested
+        while not await runtime.is_fit():
             await asyncio.sleep(0.1)
     async with runtime.unit_of_work() as uow:
         await uow.session.execute(text("UPDATE chunks SET due_at = now()"))
