@@ -80,7 +80,9 @@ class Keeper:
     async def _is_ready(self) -> bool:
         """A check that hangs must neither outlive the deadline nor hide a death."""
         try:
-            return await asyncio.wait_for(self.part.ready(), READY_CHECK_S)
+            # Not `wait_for`: before Python 3.12 it can swallow a cancel that comes as the check ends.
+            async with asyncio.timeout(READY_CHECK_S):
+                return await self.part.ready()
         except TimeoutError:
             return False
 

@@ -51,7 +51,8 @@ class Heart:
         while time.monotonic() - self._renewed_at > LEASE_S and not self.interrupted.is_set():
             self._renewed.clear()
             try:
-                await asyncio.wait_for(self._renewed.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._renewed.wait()
             except TimeoutError:
                 continue
 

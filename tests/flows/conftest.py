@@ -27,11 +27,21 @@ class LiveStack:
     data_dir: Path
     process: subprocess.Popen[bytes]
     base_url: str
+    _client: LlamaCloud | None = None
 
     @property
     def client(self) -> LlamaCloud:
-        """The official client with the project's key."""
-        return LlamaCloud(base_url=self.base_url, api_key=self.key("project"))
+        """The official client with the project's key; one for all, until somebody closes it."""
+        if self._client is None or self._client.is_closed():
+            self._client = LlamaCloud(base_url=self.base_url, api_key=self.key("project"))
+        return self._client
+
+    def close(self) -> None:
+        """Ask the stack to end, and wait until it has."""
+        if self._client is not None:
+            self._client.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
 
     def key(self, role: str) -> str:
         return (self.data_dir / f"{role}-key").read_text().strip()
@@ -138,9 +148,7 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
 
     yield start
     for stack in started:
-        stack.process.send_signal(signal.SIGTERM)
-    for stack in started:
-        stack.process.wait(timeout=30)
+        stack.close()
 
 
 @pytest.fixture(scope="session")

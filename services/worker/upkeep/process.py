@@ -60,7 +60,8 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
                 log.exception("sweep failed", step=step.name)
         pause = max(0.05, step.every - (time.monotonic() - started))
         try:
-            await asyncio.wait_for(stopping.wait(), pause)
+            async with asyncio.timeout(pause):
+                await stopping.wait()
         except TimeoutError:
             continue
 
