@@ -15,6 +15,11 @@ class HeardBells:
         """Remember it."""
         self.rung.append(message)
 
+    @property
+    def sent(self) -> int:
+        """All of them."""
+        return len(self.rung)
+
     def close(self, timeout: float) -> None:
         """Nothing waits here."""
         self.closed = True

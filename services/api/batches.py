@@ -98,6 +98,9 @@ class BatchOut(BaseModel):
     updated_at: datetime
     results: list[ResultOut] | None = None
     progress: ProgressOut | None = None
+    # Not of the contract: why a batch is FAILED.
+    failure_code: str | None = None
+    failure_message: str | None = None
 
 
 def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
@@ -124,6 +127,8 @@ def show(batch: Batch, results: list[BatchResult] | None = None) -> BatchOut:
         status=BatchStatus(batch.status),
         created_at=batch.created_at,
         updated_at=batch.updated_at,
+        failure_code=batch.failure_code,
+        failure_message=batch.failure_message,
         results=None if results is None else [show_result(one, kind) for one in results],
     )
 

@@ -30,6 +30,11 @@ class NoBells:
     def publish(self, message: Message) -> None:
         """Nothing happens."""
 
+    @property
+    def sent(self) -> int:
+        """None ever."""
+        return 0
+
     def close(self, timeout: float) -> None:
         """Nothing waits."""
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
-from shared.db.outage import is_outage
+from shared.db.outage import will_pass
 from shared.jobs import running
 from shared.jobs.codes import FailureCode
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
@@ -38,19 +38,22 @@ class ChunkRun:
         self._heart = heart
         self._ends: list[JobEnd] = []
         self._flushed_at = time.monotonic()
-        self._started = time.monotonic()
+        self._busy_s = 0.0
+        self._again_in = 1.0
 
     async def run(self, files: list[FileToRun]) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
         for file in files:
             await self._heart.until_renewed()
+            if self._runtime.stopping.is_set():
+                await self._give_back(0.0, None)
+                return
             outcome = await self._watched(file)
             if self._heart.hand is Hand.FENCED:
                 log.warning("fenced: the lease went to another worker")
                 return
             if isinstance(outcome, Infra):
-                self._runtime.leave_queue(outcome.reason)
-                await self._give_back(INFRA_AGAIN_S, outcome.reason)
+                await self._stumble(outcome.reason)
                 return
             if outcome is None and self._heart.hand is not Hand.STOP:
                 await self._give_back(0.0, None)
@@ -59,12 +62,15 @@ class ChunkRun:
                 break
             if isinstance(outcome, JobEnd):
                 self._ends.append(outcome)
+            else:
+                self._again_in = max(self._again_in, outcome.after)
             if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():
                 return
         await self._close()
 
     async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
         """Run one file; None when it was broken off by the fence, a stop or the end of the worker."""
+        started = time.monotonic()
         task = asyncio.create_task(self._run_file(file))
         broken = asyncio.create_task(self._break_off())
         try:
@@ -74,6 +80,8 @@ class ChunkRun:
             for each in (task, broken):
                 each.cancel()
             await asyncio.gather(task, broken, return_exceptions=True)
+            # Only the work counts as the pace of the batch: no pause of the process, no outage.
+            self._busy_s += time.monotonic() - started
 
     async def _break_off(self) -> None:
         interrupted = asyncio.create_task(self._heart.interrupted.wait())
@@ -90,6 +98,8 @@ class ChunkRun:
     async def _run_file(self, file: FileToRun) -> JobEnd | Again | Infra:
         storage = self._runtime.resources.storage
         fetched: Path | None = None
+        if file.storage_key is None:
+            return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
         try:
             fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
             request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
@@ -99,6 +109,8 @@ class ChunkRun:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
         except StorageDown as error:
             return Infra(f"STORAGE_DOWN: {error}")
+        except OSError as error:
+            return Infra(f"SCRATCH: {error}")
         except Exception:
             # A fault of ours must cost this file an error, not the chunk its lease.
             log.exception("engine failed", job=str(file.job_id))
@@ -145,13 +157,26 @@ class ChunkRun:
         return hand is not Hand.FENCED
 
     async def _close(self) -> None:
-        seconds = time.monotonic() - self._started
-
         async def close() -> Hand:
             async with self._runtime.unit_of_work() as uow:
-                return await running.close(uow, self._chunk, self._ends, seconds=seconds)
+                return await running.close(
+                    uow, self._chunk, self._ends, seconds=self._busy_s, again_in=self._again_in
+                )
 
         await self._insist(close)
+
+    async def _stumble(self, reason: str) -> None:
+        """Our means failed under a file. If they fail by themselves too, no document is to blame, and this
+        process leaves the queue; if they work, the file is the suspect, and its neighbours go on."""
+        if await self._runtime.fails_by_itself(reason):
+            await self._give_back(INFRA_AGAIN_S, reason)
+            return
+
+        async def suspect() -> Hand:
+            async with self._runtime.unit_of_work() as uow:
+                return await running.suspect(uow, self._chunk, self._ends, after=INFRA_AGAIN_S, reason=reason)
+
+        await self._insist(suspect)
 
     async def _give_back(self, after: float, reason: str | None) -> None:
         async def release() -> Hand:
@@ -168,7 +193,7 @@ class ChunkRun:
             try:
                 return await write()
             except Exception as error:
-                if not is_outage(error) or self._runtime.stopping.is_set():
+                if not will_pass(error) or self._runtime.stopping.is_set():
                     raise
                 log.warning("database away, keeping results", error=repr(error)[:200])
                 await asyncio.sleep(pause)
@@ -178,7 +203,18 @@ class ChunkRun:
 async def run_chunk(runtime: Runtime, assignment: Assignment) -> None:
     """Run a taken chunk to its close, its release, or the loss of its fence."""
     async with Heart(runtime.beats.unit_of_work, assignment.chunk) as heart:
+        await _ring_when_low(runtime, assignment.chunk)
         await ChunkRun(runtime, assignment, heart).run(assignment.files)
+
+
+async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:
+    """A courtesy to the lane, which has a due time of its own: no failure of it may touch the chunk."""
+    try:
+        async with runtime.unit_of_work() as uow:
+            await running.ring_when_low(uow, chunk)
+    except Exception as error:
+        if not will_pass(error):
+            log.exception("lane not rung")
 
 
 def result_key(chunk: TakenChunk, file: FileToRun) -> str:

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from shared.db.outage import is_outage
+from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWorkFactory
 from shared.jobs import running
 from shared.jobs.running import Hand, TakenChunk
@@ -67,7 +67,7 @@ class Heart:
                 self._renewed.set()
                 pause = BEAT_EVERY_S
             except Exception as error:
-                if not is_outage(error):
+                if not will_pass(error):
                     log.exception("heartbeat failed")
                 # Try sooner: after an outage the lease is renewed as soon as the database is back.
                 pause = 1.0

@@ -18,9 +18,9 @@ from uuid import UUID, uuid4
 from services.worker.engines.port import ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
 from shared.config import Settings
-from shared.db.outage import is_outage
+from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWorkFactory
-from shared.storage.port import StorageDown
+from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 from shared.wiring import Resources, open_resources
 from shared.workers import service as worker_service
@@ -61,6 +61,13 @@ class Runtime:
         self._unfit_until = time.monotonic() + self._unfit_for
         log.warning("worker leaves its queue", reason=reason, seconds=self._unfit_for)
 
+    async def fails_by_itself(self, reason: str) -> bool:
+        """After a fault under a document: do our means fail without it too? Then leave the queue."""
+        if await self._self_test() is None:
+            return False
+        self.leave_queue(reason)
+        return True
+
     async def is_fit(self) -> bool:
         """May this process take work? After a fault, only once storage and sandbox work again."""
         if self._unfit_for == 0:
@@ -81,7 +88,7 @@ class Runtime:
             await self.resources.storage.put(key, b"batchmill")
             await self.resources.storage.delete(key)
             probe.write_text("batchmill")
-        except (StorageDown, OSError) as error:
+        except (StorageDown, BlobMissing, OSError) as error:
             return f"storage: {error}"
         request = ParseRequest(path=probe, name=probe.name, options={"tier": "fast"})
         outcome = await self.sandbox.run(request, project_id="self-test")
@@ -142,7 +149,7 @@ async def _stay_visible(runtime: Runtime) -> None:
                     drain = await worker_service.report(uow, runtime.worker_id)
                     enlisted, runtime.drained = drain is not None, bool(drain)
         except Exception as error:
-            if not is_outage(error):
+            if not will_pass(error):
                 log.exception("worker heartbeat failed")
         await asyncio.sleep(SEEN_EVERY_S)
 

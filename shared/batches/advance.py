@@ -13,6 +13,7 @@ from shared.queue.messages import Advance, Dispatch
 
 SLICE_S: Final = 2.0
 LOOK_AGAIN_S: Final = 30.0
+FIRST_LOOK_S: Final = 5.0
 DRAIN_SLICE: Final = 20_000
 STRIKES: Final = 8
 
@@ -89,11 +90,11 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
             message="The source directory was deleted or expired before it was read.",
         )
         return Step.MOVED
-    scanned = await orchestration.spread_page(uow.session, batch.id)
+    scanned, total = await orchestration.spread_page(uow.session, batch.id)
     if scanned:
         # Work may start while the rest is still read: the first page is enough to grant from.
         uow.ring(Dispatch(batch.project_id, batch.job_type))
-    if scanned == orchestration.PAGE and batch.total == 0:
+    if scanned == orchestration.PAGE and batch.total == 0 < total:
         # Let the lane be dispatched before the rest is read: a first job must not wait for a million.
         return Step.FIRST_PAGE
     # A last page may be an empty one: then nobody will ring, and settle is left to do.
@@ -101,7 +102,8 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 
 async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
-    await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
+    # Soon, for the bell to the lane may be lost and nothing of the batch runs yet.
+    await orchestration.wake_in(uow.session, batch.id, FIRST_LOOK_S)
     return Step.WAITING
 
 

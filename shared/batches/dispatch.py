@@ -18,7 +18,8 @@ from shared.workers import service as worker_service
 
 CHUNK_SECONDS: Final = 1.0
 MOST_FILES: Final = 512
-FIRST_GUESS: Final = 8
+FIRST_GUESS: Final = 2
+UNKNOWN_PACE: Final = 0.1
 CHUNKS_PER_SLOT: Final = 2
 WINDOW_SECONDS: Final = 0.5
 MOST_CHUNKS: Final = 64
@@ -51,7 +52,9 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
         await lane_service.charge(
             uow, lane, vtime=vtime, wake_in=lane_service.LOOK_AGAIN_S if waiting else None
         )
-        for _ in range(min(chunks, slots)):
+        # A busy slot takes its next chunk by itself; only an idle one needs a bell.
+        idle = slots - await ledger.taken_of_queue(uow.session, queue)
+        for _ in range(min(chunks, idle)):
             uow.ring_again(Work(queue))
         await uow.commit()
     return chunks
@@ -72,7 +75,8 @@ def window(pace: float | None, size: int, slots: int) -> int:
 
 
 async def _portion(uow: UnitOfWork, batch_id: UUID, slots: int, ready: int) -> _Portion | None:
-    batch = await orchestration.lock(uow.session, batch_id)
+    # One that is held is looked at again in two seconds; the lane and its other batches do not wait for it.
+    batch = await orchestration.lock_if_free(uow.session, batch_id)
     if batch is None or batch.stop_as is not None:
         return None
     pace = await orchestration.fold(uow.session, batch_id) or batch.seconds_per_file
@@ -100,7 +104,7 @@ async def _grant(uow: UnitOfWork, lane: LaneRow, queue: str, portions: list[_Por
             await orchestration.count_ended(uow.session, portion.batch, lo, hi)
             uow.ring(Advance(portion.id))
         else:
-            cost = size * (portion.batch.seconds_per_file or 1.0)
+            cost = size * (portion.batch.seconds_per_file or UNKNOWN_PACE)
             rows.append(_row(lane, queue, portion.id, (lo, hi, size), vtime))
             portion.vtime += cost / portion.batch.weight
             vtime += cost / lane.weight

@@ -43,9 +43,20 @@ _FIELDS = (
 async def lock(session: AsyncSession, batch_id: UUID) -> OpenBatch | None:
     """Wait for the batch's row, at most 2 s; None when it is final or unknown."""
     await session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    return await _locked(session, batch_id, "")
+
+
+async def lock_if_free(session: AsyncSession, batch_id: UUID) -> OpenBatch | None:
+    """The batch's row without waiting; None when it is final, unknown, or somebody holds it."""
+    return await _locked(session, batch_id, "SKIP LOCKED")
+
+
+async def _locked(session: AsyncSession, batch_id: UUID, how: str) -> OpenBatch | None:
     row = (
         await session.execute(
-            text(f"SELECT {_FIELDS} FROM batches WHERE id = :b AND wake_at IS NOT NULL FOR NO KEY UPDATE"),
+            text(
+                f"SELECT {_FIELDS} FROM batches WHERE id = :b AND wake_at IS NOT NULL FOR NO KEY UPDATE {how}"
+            ),
             {"b": batch_id},
         )
     ).one_or_none()
@@ -88,11 +99,12 @@ async def directory_is_live(session: AsyncSession, directory_id: UUID) -> bool:
     return found.scalar_one_or_none() is True
 
 
-async def spread_page(session: AsyncSession, batch_id: UUID) -> int:
+async def spread_page(session: AsyncSession, batch_id: UUID) -> tuple[int, int]:
     """Make the jobs of the next page of the directory and move the cursor, in one statement.
 
     Files deleted since the batch was opened become rows without a job; files deleted before are not part
-    of it. Answers how many source files the page had; fewer than `PAGE` means the directory was read.
+    of it. Answers how many source files the page had (fewer than `PAGE`: the directory was read) and how
+    many files the batch has now.
     """
     found = await session.execute(
         text(
@@ -114,11 +126,12 @@ async def spread_page(session: AsyncSession, batch_id: UUID) -> int:
             "  unmapped = batches.unmapped + (SELECT count(*) FROM made WHERE status = 'UNMAPPED'),"
             "  spread_done = (SELECT count(*) FROM page) < :n, updated_at = now(),"
             "  wake_at = now() + interval '5 s'"
-            " WHERE id = :b RETURNING (SELECT count(*) FROM page)"
+            " WHERE id = :b RETURNING (SELECT count(*) FROM page), total"
         ),
         {"b": batch_id, "n": PAGE},
     )
-    return int(found.scalar_one())
+    scanned, total = found.one()
+    return int(scanned), int(total)
 
 
 async def cut(
@@ -152,12 +165,13 @@ async def cut(
 
 
 async def feed(session: AsyncSession, batch: OpenBatch, *, fed_seq: int, vtime: float) -> None:
-    """Note how far the batch was granted; a grant ends a wait."""
+    """Note how far the batch was granted; a grant ends a wait. `wake_at` stays: the directory may still be
+    being read, and a reader that died must be missed soon."""
     await session.execute(
         text(
             "UPDATE batches SET fed_seq = :fed, vtime = :v, wait = NULL,"
-            " status = CASE WHEN status = 'THROTTLED' THEN 'RUNNING' ELSE status END,"
-            " wake_at = greatest(wake_at, now() + interval '30 s') WHERE id = :b AND wake_at IS NOT NULL"
+            " status = CASE WHEN status = 'THROTTLED' THEN 'RUNNING' ELSE status END"
+            " WHERE id = :b AND wake_at IS NOT NULL"
         ),
         {"b": batch.id, "fed": fed_seq, "v": vtime},
     )
@@ -300,11 +314,26 @@ async def add_event(session: AsyncSession, batch_id: UUID, kind: str, data: dict
     )
 
 
+async def wake_finished(session: AsyncSession, *, limit: int) -> None:
+    """Make batches due whose ended chunks nobody folded for two seconds; each at most every five, so that
+    bells do not pile up while nobody hears them (protocol rule 14b)."""
+    await session.execute(
+        text(
+            "UPDATE batches SET wake_at = now(), rung_at = now() WHERE id IN ("
+            " SELECT b.id FROM batches b WHERE b.wake_at IS NOT NULL"
+            "  AND b.rung_at < now() - interval '5 s' AND b.id IN ("
+            "   SELECT batch_id FROM chunks WHERE state = 'DONE' AND due_at < now() - interval '2 s')"
+            " LIMIT :n FOR NO KEY UPDATE SKIP LOCKED)"
+        ),
+        {"n": limit},
+    )
+
+
 async def take_due(session: AsyncSession, *, limit: int) -> list[UUID]:
     """Batches whose time has come; the next look is moved, with jitter, before anybody is told."""
     rows = await session.scalars(
         text(
-            "WITH due AS MATERIALIZED (SELECT id FROM batches WHERE wake_at < now() ORDER BY wake_at"
+            "WITH due AS MATERIALIZED (SELECT id FROM batches WHERE wake_at <= now() ORDER BY wake_at"
             "  LIMIT :n FOR NO KEY UPDATE SKIP LOCKED)"
             " UPDATE batches b SET wake_at = now() + interval '30 s' * (0.8 + 0.2 * random())"
             " FROM due WHERE b.id = due.id RETURNING b.id"

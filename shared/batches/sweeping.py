@@ -6,7 +6,9 @@ from shared.queue.messages import Advance
 
 
 async def ring_due(uow: UnitOfWork) -> int:
-    """Ring every batch that is due, its next look already moved; answers how many."""
+    """Ring every batch that is due, its next look already moved; answers how many. A batch with ended
+    chunks that nobody folded is due at once: its bell was lost."""
+    await orchestration.wake_finished(uow.session, limit=200)
     due = await orchestration.take_due(uow.session, limit=200)
     for batch_id in due:
         uow.ring(Advance(batch_id))

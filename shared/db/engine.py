@@ -12,7 +12,8 @@ def open_engine(
         "application_name": f"batchmill-{name}",
         "statement_timeout": str(int(statement_timeout_s * 1000)),
         "lock_timeout": "10000",
-        "idle_in_transaction_session_timeout": "60000",
+        # A process paused inside a transaction must not hold its rows for longer than others can wait.
+        "idle_in_transaction_session_timeout": "10000",
         "timezone": "UTC",
         "jit": "off",
     }

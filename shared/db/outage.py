@@ -35,6 +35,11 @@ def is_lock_wait(error: BaseException) -> bool:
     return isinstance(_root(error), (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError))
 
 
+def will_pass(error: BaseException) -> bool:
+    """Is nobody to blame: the database away, too slow, or somebody else at work on the same rows?"""
+    return is_outage(error) or is_lock_wait(error) or isinstance(_root(error), asyncpg.QueryCanceledError)
+
+
 def _root(error: BaseException) -> BaseException:
     seen = error
     while (inner := getattr(seen, "orig", None) or seen.__cause__) is not None:

@@ -35,12 +35,12 @@ class TakenChunk:
 
 @dataclass(frozen=True, slots=True)
 class FileToRun:
-    """A job of the chunk that has no end yet, and where its file's bytes lie."""
+    """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone)."""
 
     job_id: UUID
     name: str
     size_bytes: int
-    storage_key: str
+    storage_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun
     where = "j.id = :job" if chunk.job_id else "j.batch_id = :batch AND j.seq BETWEEN :lo AND :hi"
     rows = await session.execute(
         text(
-            "SELECT j.id, j.name, j.size_bytes, f.storage_key FROM jobs j JOIN files f ON f.id = j.file_id"
+            "SELECT j.id, j.name, j.size_bytes, f.storage_key"
+            " FROM jobs j LEFT JOIN files f ON f.id = j.file_id"
             f" WHERE {where} AND j.status = 'PENDING' ORDER BY j.seq"
         ),
         _place(chunk),
@@ -159,6 +160,18 @@ async def cancel_open(session: AsyncSession, chunk: TakenChunk) -> None:
             f" WHERE {where} AND status = 'PENDING'"
         ),
         {**_place(chunk), "tok": chunk.token},
+    )
+
+
+async def fail_open(session: AsyncSession, chunk: TakenChunk, *, code: str, message: str) -> None:
+    """End what has no end in the chunk as FAILED; the caller holds the chunk."""
+    where = "id = :job" if chunk.job_id else "batch_id = :batch AND seq BETWEEN :lo AND :hi"
+    await session.execute(
+        text(
+            "UPDATE jobs SET status = 'FAILED', error_code = :code, error_message = :m, retryable = false,"
+            f" finished_at = now(), token = :tok WHERE {where} AND status = 'PENDING'"
+        ),
+        {**_place(chunk), "tok": chunk.token, "code": code, "m": message},
     )
 
 
@@ -237,16 +250,12 @@ async def bells_wanted(session: AsyncSession) -> list[tuple[str, int, int]]:
     return [(queue, int(due), int(taken)) for queue, due, taken in rows if due]
 
 
-async def finished_batches(session: AsyncSession, *, older_than: float, limit: int) -> list[UUID]:
-    """Batches with DONE chunks that nobody folded for `older_than` seconds."""
-    rows = await session.scalars(
-        text(
-            "SELECT DISTINCT batch_id FROM chunks WHERE state = 'DONE'"
-            " AND due_at < now() - make_interval(secs => CAST(:s AS float8)) LIMIT :n"
-        ),
-        {"s": older_than, "n": limit},
+async def taken_of_queue(session: AsyncSession, queue: str) -> int:
+    """How many chunks of the queue run now."""
+    found = await session.execute(
+        text("SELECT count(*) FROM chunks WHERE queue = :q AND state = 'TAKEN'"), {"q": queue}
     )
-    return list(rows.all())
+    return int(found.scalar_one())
 
 
 async def lengthen_all(session: AsyncSession) -> int:
@@ -254,7 +263,7 @@ async def lengthen_all(session: AsyncSession) -> int:
     done = await session.execute(
         text(
             "UPDATE chunks SET due_at = greatest(due_at, now() + make_interval(secs => CAST(:s AS float8)))"
-            " WHERE state = 'TAKEN'"
+            " WHERE id IN (SELECT id FROM chunks WHERE state = 'TAKEN' ORDER BY id FOR UPDATE)"
         ),
         {"s": LEASE_S},
     )
@@ -274,7 +283,7 @@ async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]
     return [TakenChunk(*row) for row in rows]
 
 
-async def split(session: AsyncSession, chunk: TakenChunk) -> int:
+async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -> int:
     """Replace a lost chunk by one READY chunk for each open job, at its old rank, and one DONE row for
     the rest. Answers the number of open jobs.
 
@@ -293,8 +302,10 @@ async def split(session: AsyncSession, chunk: TakenChunk) -> int:
     await session.execute(
         text(
             "WITH lost AS (DELETE FROM chunks WHERE id = :c RETURNING *), one_each AS ("
-            "  INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, losses, stop)"
-            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop"
+            "  INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, losses, stop,"
+            "   due_at)"
+            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop,"
+            "   now() + make_interval(secs => CAST(:after AS float8))"
             "  FROM lost, unnest(CAST(:left AS int[])) s)"
             " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, due_at,"
             "  ok, failed, cancelled)"
@@ -306,19 +317,19 @@ async def split(session: AsyncSession, chunk: TakenChunk) -> int:
             "   FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
             "   AND NOT seq = ANY(CAST(:left AS int[]))) s"
         ),
-        {**_place(chunk), "c": chunk.id, "left": list(left)},
+        {**_place(chunk), "c": chunk.id, "left": list(left), "after": after},
     )
     return len(left)
 
 
-async def count_loss(session: AsyncSession, chunk: TakenChunk) -> None:
+async def count_loss(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str) -> None:
     """A file was lost alone: give it back with one more loss; the caller holds the chunk."""
     await session.execute(
         text(
-            "UPDATE chunks SET state = 'READY', token = NULL, losses = losses + 1, due_at = now(),"
-            " reason = 'WORKER_LOST' WHERE id = :c"
+            "UPDATE chunks SET state = 'READY', token = NULL, losses = losses + 1, reason = :r,"
+            " due_at = now() + make_interval(secs => CAST(:a AS float8)) WHERE id = :c"
         ),
-        {"c": chunk.id},
+        {"c": chunk.id, "a": after, "r": reason},
     )
 
 
@@ -352,7 +363,10 @@ async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
 async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
     """Tell the holders of the batch's chunks to stop; they hear it at their next beat or flush."""
     await session.execute(
-        text("UPDATE chunks SET stop = true WHERE batch_id = :b AND state = 'TAKEN' AND NOT stop"),
+        text(
+            "UPDATE chunks SET stop = true WHERE id IN (SELECT id FROM chunks WHERE batch_id = :b"
+            " AND state = 'TAKEN' AND NOT stop ORDER BY id FOR UPDATE)"
+        ),
         {"b": batch_id},
     )
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger, repository
-from shared.jobs.ledger import FileToRun, JobEnd, TakenChunk
+from shared.jobs.codes import FailureCode
+from shared.jobs.ledger import LOSSES_ALONE, FileToRun, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
 from shared.queue.messages import Work
 from shared.workers import service as worker_service
@@ -29,6 +30,7 @@ __all__ = [
     "is_last_of_batch",
     "release",
     "ring_when_low",
+    "suspect",
     "take",
 ]
 
@@ -81,9 +83,17 @@ async def flush(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> H
     return hand
 
 
-async def close(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, seconds: float) -> Hand:
-    """Hand in the last ends and close the chunk. When a stop was asked, the rest is CANCELLED first;
-    else, when a job of it is still open, the chunk goes back to READY at once."""
+async def close(
+    uow: UnitOfWork,
+    chunk: TakenChunk,
+    ends: Sequence[JobEnd],
+    *,
+    seconds: float,
+    again_in: float = 1.0,
+) -> Hand:
+    """Hand in the last ends and close the chunk; `seconds` is the time its files took. When a stop was
+    asked, the rest is CANCELLED first; else, when a job of it is still open, the chunk goes back to READY,
+    due in `again_in` seconds."""
     hand = _hand(await ledger.hold(uow.session, chunk))
     if hand is Hand.FENCED:
         return hand
@@ -92,8 +102,29 @@ async def close(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, s
     if hand is Hand.STOP:
         await ledger.cancel_open(uow.session, chunk)
     if not await ledger.close(uow.session, chunk, seconds=seconds):
-        await ledger.release(uow.session, chunk, after=0, reason=None)
-        uow.ring(Work(chunk.queue))
+        await ledger.release(uow.session, chunk, after=again_in, reason=None)
+    await uow.commit()
+    return hand
+
+
+async def suspect(
+    uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, after: float, reason: str
+) -> Hand:
+    """Our means failed under a file, and work under another: the file is the suspect. Its neighbours go on
+    without it; suffered alone, it is charged like a loss, and the third time it fails."""
+    hand = _hand(await ledger.hold(uow.session, chunk))
+    if hand is Hand.FENCED:
+        return hand
+    if ends:
+        await ledger.write_ends(uow.session, chunk, ends)
+    if chunk.size > 1:
+        await ledger.split(uow.session, chunk, after=after)
+    elif chunk.losses + 1 < LOSSES_ALONE:
+        await ledger.count_loss(uow.session, chunk, after=after, reason=reason)
+    else:
+        message = f"It could not be processed in {LOSSES_ALONE} tries: {reason}"
+        await ledger.fail_open(uow.session, chunk, code=FailureCode.ENGINE_ERROR, message=message)
+        await ledger.close(uow.session, chunk, seconds=0)
     await uow.commit()
     return hand
 

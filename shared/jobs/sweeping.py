@@ -5,7 +5,7 @@ from typing import Final
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger
 from shared.jobs.codes import FailureCode
-from shared.jobs.ledger import LEASE_S, LOSSES_ALONE, JobEnd, TakenChunk
+from shared.jobs.ledger import LEASE_S, LOSSES_ALONE, TakenChunk
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
@@ -44,28 +44,15 @@ async def _take_back(uow: UnitOfWork, chunk: TakenChunk) -> None:
         # The company of other files is no guilt: only a file lost alone is charged (protocol rule 6).
         await ledger.split(uow.session, chunk)
     elif chunk.losses + 1 < LOSSES_ALONE:
-        await ledger.count_loss(uow.session, chunk)
+        await ledger.count_loss(uow.session, chunk, after=0, reason="WORKER_LOST")
     else:
         await _give_up(uow, chunk)
     uow.ring(Work(chunk.queue))
 
 
 async def _give_up(uow: UnitOfWork, chunk: TakenChunk) -> None:
-    ends = [
-        JobEnd(
-            job_id=file.job_id,
-            status="FAILED",
-            code=FailureCode.WORKER_LOST,
-            message=f"The worker died {LOSSES_ALONE} times while this file alone was being processed.",
-            retryable=False,
-            result_key=None,
-            pages=None,
-            seconds=None,
-            engine=None,
-        )
-        for file in await ledger.open_files(uow.session, chunk)
-    ]
-    await ledger.write_ends(uow.session, chunk, ends)
+    message = f"The worker died {LOSSES_ALONE} times while this file alone was being processed."
+    await ledger.fail_open(uow.session, chunk, code=FailureCode.WORKER_LOST, message=message)
     await ledger.close(uow.session, chunk, seconds=0)
     if chunk.batch_id is not None:
         uow.ring(Advance(chunk.batch_id))
@@ -83,11 +70,3 @@ async def ring_waiting(uow: UnitOfWork) -> int:
             uow.ring_again(Work(queue))
             rung += 1
     return rung
-
-
-async def ring_finished(uow: UnitOfWork) -> int:
-    """Ring the batches whose ended chunks nobody folded for two seconds; answers how many."""
-    waiting = await ledger.finished_batches(uow.session, older_than=2.0, limit=200)
-    for batch_id in waiting:
-        uow.ring(Advance(batch_id))
-    return len(waiting)

@@ -53,13 +53,14 @@ async def _one(session: AsyncSession, project_id: UUID, job_type: str, how: str)
 async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float:
     """The queue's virtual time: the start tag in service, or where an idle queue left off.
 
-    Start-time fair queueing: a lane that slept may not bring the time it slept as a credit.
+    Start-time fair queueing: a lane that slept may not bring the time it slept as a credit. A chunk that
+    runs for long keeps an old tag, so the next one to be taken counts too.
     """
     found = await session.execute(
         text(
             "SELECT coalesce("
-            " (SELECT max(rank) FROM chunks WHERE queue = :q AND state = 'TAKEN'),"
-            " (SELECT min(rank) FROM chunks WHERE queue = :q AND state = 'READY'),"
+            " greatest((SELECT max(rank) FROM chunks WHERE queue = :q AND state = 'TAKEN'),"
+            "  (SELECT min(rank) FROM chunks WHERE queue = :q AND state = 'READY')),"
             " (SELECT max(vtime) FROM lanes WHERE job_type = :t), 0)"
         ),
         {"q": queue, "t": job_type},
@@ -92,11 +93,14 @@ async def charge_one(session: AsyncSession, project_id: UUID, job_type: str, *, 
 
 
 async def may_ring(session: AsyncSession, project_id: UUID, job_type: str, *, spacing: float) -> bool:
-    """Did this call win the right to ring the lane? At most one does every `spacing` seconds."""
+    """Did this call win the right to ring the lane? At most one does every `spacing` seconds, and nobody
+    waits for it: who holds the row decides for the lane right now."""
     won = await session.execute(
         text(
-            "UPDATE lanes SET rung_at = now() WHERE project_id = :p AND job_type = :t"
-            " AND rung_at < now() - make_interval(secs => CAST(:s AS float8)) RETURNING true"
+            "UPDATE lanes SET rung_at = now() WHERE (project_id, job_type) IN ("
+            " SELECT project_id, job_type FROM lanes WHERE project_id = :p AND job_type = :t"
+            " AND rung_at < now() - make_interval(secs => CAST(:s AS float8))"
+            " FOR NO KEY UPDATE SKIP LOCKED) RETURNING true"
         ),
         {"p": project_id, "t": job_type, "s": spacing},
     )

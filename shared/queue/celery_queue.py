@@ -66,6 +66,7 @@ class CeleryQueue:
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
         self._closed_until = 0.0
+        self._failing = False
         self.counts = Counts()
 
     def publish(self, message: Message) -> None:
@@ -81,8 +82,13 @@ class CeleryQueue:
 
     @property
     def broker_up(self) -> bool:
-        """False for some seconds after a bell could not be sent."""
-        return time.monotonic() >= self._closed_until
+        """False from a bell that could not be sent until one that could."""
+        return not self._failing
+
+    @property
+    def sent(self) -> int:
+        """How many bells reached the broker so far."""
+        return self.counts.sent
 
     def close(self, timeout: float = 2.0) -> None:
         """Send what waits, for at most `timeout` seconds."""
@@ -107,9 +113,11 @@ class CeleryQueue:
             try:
                 self._send(message)
                 self.counts.sent += 1
+                self._failing = False
             # Any library below may fail in its own way here, and no failure may end the thread.
             except Exception as error:  # noqa: BLE001
                 self.counts.dropped += 1
+                self._failing = True
                 self._closed_until = time.monotonic() + BREAKER_OPEN_S
                 log.warning("bell not sent", task=message.task, error=repr(error)[:200])
 

@@ -60,5 +60,9 @@ class TaskQueue(Protocol):
     def publish(self, message: Message) -> None:
         """Hand the bell over; it may be lost, the sweeper rings again."""
 
+    @property
+    def sent(self) -> int:
+        """How many bells are known to have reached the broker."""
+
     def close(self, timeout: float) -> None:
         """Send what is waiting, for at most `timeout` seconds."""

@@ -31,10 +31,10 @@ class ObjectStore:
     async def put(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
         """Store a blob whole or not at all; answers its size in bytes."""
         if isinstance(source, bytes):
-            await self._do(key, obstore.put_async(self._store, key, source))
+            await self._put(key, source)
             return len(source)
         if isinstance(source, Path):
-            await self._do(key, obstore.put_async(self._store, key, source))
+            await self._put(key, source)
             return source.stat().st_size
         counted = _Counted(source)
         try:
@@ -60,12 +60,18 @@ class ObjectStore:
         if self._folder is not None:
             path = self._folder / key
             if not path.is_file():
+                if not self._folder.is_dir():
+                    raise StorageDown("the storage folder is gone")
                 raise BlobMissing(key)
             return path
         target = folder / key.rsplit("/", 1)[-1]
-        with target.open("wb") as file:
-            async for piece in await self.stream(key):
-                file.write(piece)
+        try:
+            with target.open("wb") as file:
+                async for piece in await self.stream(key):
+                    file.write(piece)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
         return target
 
     async def delete(self, key: str) -> None:
@@ -78,6 +84,13 @@ class ObjectStore:
     def free_bytes(self) -> int | None:
         """Free space of a local store; None where the store does not say."""
         return None if self._folder is None else shutil.disk_usage(self._folder).free
+
+    async def _put(self, key: str, source: bytes | Path) -> None:
+        try:
+            await self._do(key, obstore.put_async(self._store, key, source))
+        except BlobMissing as error:
+            # What is not found when writing is the bucket itself.
+            raise StorageDown(f"cannot write {key}") from error
 
     async def _do(self, key: str, call: Any) -> Any:
         try:

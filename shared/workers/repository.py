@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.workers.model import Worker
@@ -18,9 +19,11 @@ async def add(
     host: str,
     pid: int,
 ) -> None:
-    """A new worker, seen now."""
+    """A worker, seen now; one that is there already is only seen."""
     await session.execute(
-        insert(Worker).values(id=worker_id, queues=queues, slots=slots, version=version, host=host, pid=pid)
+        insert(Worker)
+        .values(id=worker_id, queues=queues, slots=slots, version=version, host=host, pid=pid)
+        .on_conflict_do_update(index_elements=["id"], set_={"seen_at": text("now()")})
     )
 
 

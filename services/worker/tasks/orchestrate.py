@@ -5,7 +5,7 @@ from uuid import UUID
 from services.worker.runtime import Runtime
 from shared.batches import advance as batch_advance
 from shared.batches import dispatch as lane_dispatch
-from shared.db.outage import is_lock_wait, is_outage
+from shared.db.outage import will_pass
 from shared.telemetry import bind, logger
 
 log = logger(__name__)
@@ -34,7 +34,7 @@ async def dispatch(runtime: Runtime, project_id: UUID, job_type: str) -> None:
 
 
 def _will_pass(error: Exception, what: str) -> bool:
-    if is_lock_wait(error) or is_outage(error):
+    if will_pass(error):
         log.warning("will look again", what=what, error=repr(error)[:200])
         return True
     return False

@@ -4,7 +4,7 @@ import time
 
 from services.worker.chunk import run_chunk
 from services.worker.runtime import Runtime
-from shared.db.outage import is_outage
+from shared.db.outage import will_pass
 from shared.jobs import running
 from shared.queue.messages import Advance, Work
 from shared.telemetry import bind, logger
@@ -15,19 +15,23 @@ log = logger(__name__)
 async def work(runtime: Runtime, queue: str, *, slice_s: float) -> None:
     """Run chunks of `queue`, the best first, for about `slice_s` seconds; ring for the next slice.
 
-    When the bell for the next slice cannot be rung, go on: the broker may be away, the work is in rows.
+    When the bell for the next slice does not reach the broker, go on: the broker may be away, and the
+    work is in rows.
     """
+    bells = runtime.resources.queue
     ends_at = time.monotonic() + slice_s
+    sent: int | None = None
     try:
         while not runtime.stopping.is_set() and not runtime.drained and await runtime.is_fit():
             if not await _run_one(runtime, queue):
                 return
+            if sent is not None and bells.sent > sent:
+                return
             if time.monotonic() > ends_at:
-                runtime.resources.queue.publish(Work(queue))
-                if getattr(runtime.resources.queue, "broker_up", True):
-                    return
+                sent = bells.sent
+                bells.publish(Work(queue))
     except Exception as error:
-        if not is_outage(error):
+        if not will_pass(error):
             raise
         log.warning("database away, work goes back", error=repr(error)[:200])
 
@@ -39,8 +43,6 @@ async def _run_one(runtime: Runtime, queue: str) -> bool:
         return False
     chunk = assignment.chunk
     with bind(chunk=chunk.id, batch=str(chunk.batch_id)):
-        async with runtime.unit_of_work() as uow:
-            await running.ring_when_low(uow, chunk)
         await run_chunk(runtime, assignment)
         if chunk.batch_id is not None:
             async with runtime.unit_of_work() as uow:

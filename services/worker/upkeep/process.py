@@ -10,7 +10,7 @@ from typing import Final
 
 from services.worker.upkeep import sweep
 from shared.config import Settings
-from shared.db.outage import is_lock_wait, is_outage
+from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.telemetry import logger, set_up
 from shared.wiring import open_resources
@@ -54,7 +54,7 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
             if done and step.name == "chunks":
                 log.warning("chunks taken back from lost workers", count=done)
         except Exception as error:
-            if is_outage(error) or is_lock_wait(error):
+            if will_pass(error):
                 log.warning("sweep will try again", step=step.name, error=repr(error)[:200])
             else:
                 log.exception("sweep failed", step=step.name)

@@ -20,8 +20,8 @@ async def unheard_bells(uow: UnitOfWork) -> int:
 
 
 async def due_batches(uow: UnitOfWork) -> int:
-    """Ring batches that are due, and those with ended chunks that nobody folded."""
-    rung = await batch_sweeping.ring_due(uow) + await job_sweeping.ring_finished(uow)
+    """Ring batches that are due."""
+    rung = await batch_sweeping.ring_due(uow)
     await uow.commit()
     return rung
 

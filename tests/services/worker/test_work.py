@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from services.worker.engines.port import Done, Infra, ParseRequest
+from services.worker.engines.port import Done, Infra, Outcome, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
@@ -103,6 +104,12 @@ async def add_job(
     return job
 
 
+async def run_sql(runtime: Runtime, statement: str) -> None:
+    async with runtime.unit_of_work() as uow:
+        await uow.session.execute(text(statement))
+        await uow.commit()
+
+
 async def job_row(runtime: Runtime, job: UUID) -> Any:
     async with runtime.unit_of_work() as uow:
         return (await uow.session.execute(text("SELECT * FROM jobs WHERE id = :j"), {"j": job})).one()
@@ -143,6 +150,66 @@ async def test_bytes_that_vanished_are_a_failure_of_that_file(runtime: Runtime) 
     assert "storage" in row.error_message
 
 
+class Picky(Slow):
+    """A sandbox that fails under one document and works under all others."""
+
+    def __init__(self, good: Sandboxed, bad: str) -> None:
+        super().__init__()
+        self._good = good
+        self._bad = bad
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:  # type: ignore[override]
+        if request.name == self._bad:
+            return Infra("no space left")
+        return await self._good.run(request, project_id=project_id)
+
+
+async def test_a_document_that_breaks_working_means_is_charged_and_fails_alone(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    good, runtime.sandbox = runtime.sandbox, Picky(runtime.sandbox, "a.txt")
+    for losses in (1, 2):
+        await work(runtime, "parse", slice_s=5)
+        chunk = await chunk_row(runtime)
+        assert (chunk.state, chunk.losses, chunk.reason) == ("READY", losses, "no space left")
+        await run_sql(runtime, "UPDATE chunks SET due_at = now()")
+    await work(runtime, "parse", slice_s=5)
+    runtime.sandbox = good
+    row = await job_row(runtime, job)
+    assert (row.status, row.error_code) == ("FAILED", "ENGINE_ERROR")
+    assert "no space left" in row.error_message
+    assert await runtime.is_fit(), "the process itself is not to blame"
+
+
+async def test_a_lane_held_by_a_paused_process_costs_the_chunk_nothing(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    await run_sql(runtime, "INSERT INTO lanes (project_id, job_type) SELECT id, 'parse_v2' FROM projects")
+    async with runtime.unit_of_work() as paused:
+        await paused.session.execute(text("SELECT 1 FROM lanes FOR UPDATE"))
+        async with asyncio.timeout(5):
+            await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "COMPLETED"
+
+
+async def test_a_file_whose_row_is_gone_fails_and_does_not_spin(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    await run_sql(runtime, "DELETE FROM files")
+    await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).error_code == "ENGINE_ERROR"
+
+
+async def test_a_storage_folder_that_is_gone_blames_no_document(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    folder = Path(unquote(urlsplit(runtime.resources.settings.storage_url()).path))
+    away = folder.with_name("away")
+    folder.rename(away)
+    folder.write_text("in the way, so that nobody makes it again")
+    await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "PENDING"
+    assert not await runtime.is_fit()
+    folder.unlink()
+    away.rename(folder)
+
+
 async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime: Runtime) -> None:
     job = await add_job(runtime, "a.txt", b"words")
     good, runtime.sandbox = runtime.sandbox, Broken()
@@ -156,9 +223,7 @@ async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime:
     async with asyncio.timeout(10):
         while not await runtime.is_fit():
             await asyncio.sleep(0.1)
-    async with runtime.unit_of_work() as uow:
-        await uow.session.execute(text("UPDATE chunks SET due_at = now()"))
-        await uow.commit()
+    await run_sql(runtime, "UPDATE chunks SET due_at = now()")
     await work(runtime, "parse", slice_s=5)
     assert (await job_row(runtime, job)).status == "COMPLETED"
 

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from shared.batches import sweeping as batch_sweeping
 from shared.jobs import running, sweeping
 from shared.jobs.running import Hand
+from shared.queue.messages import Advance
 
 
 async def granted(mill: Any, files: int) -> Any:
-    """A batch of `files` with all of them granted to no one yet."""
+    """A batch of `files`, granted in chunks of at most eight, with nothing taken yet."""
     batch_id = await mill.open_batch(files)
     await mill.advance(batch_id)
+    await mill.sql("UPDATE batches SET seconds_per_file = 0.125 WHERE id = :b", b=batch_id)
     await mill.dispatch()
     return batch_id
 
@@ -181,3 +184,31 @@ async def test_lost_bells_are_rung_again_while_slots_stand_empty(mill: Any, bell
     await mill.taken()
     async with mill.resources.unit_of_work() as uow:
         assert await sweeping.ring_waiting(uow) == 0, "its one slot is busy"
+
+
+async def test_ended_chunks_that_nobody_folds_are_rung_but_not_each_second(
+    mill: Any, bells: Any, an_end: Any
+) -> None:
+    await granted(mill, 1)
+    held = await mill.taken()
+    await mill.close(held.chunk, [an_end(held.chunk, f) for f in held.files])
+    await mill.sql("UPDATE chunks SET due_at = now() - interval '3 s'")
+    await mill.sql("UPDATE batches SET rung_at = '-infinity'")
+    bells.rung.clear()
+    for _ in range(5):
+        async with mill.resources.unit_of_work() as uow:
+            await batch_sweeping.ring_due(uow)
+            await uow.commit()
+    assert len(bells.heard(Advance)) == 1
+
+
+async def test_a_suspect_lets_its_neighbours_go_on(mill: Any) -> None:
+    batch_id = await granted(mill, 2)
+    held = await mill.taken()
+    async with mill.resources.unit_of_work() as uow:
+        await running.suspect(uow, held.chunk, [], after=60, reason="no space left")
+    rows = await mill.sql("SELECT lo = hi, losses FROM chunks WHERE state = 'READY'")
+    assert all(alone for alone, _ in rows)
+    await mill.sql("UPDATE chunks SET due_at = now()")
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
