@@ -88,5 +88,7 @@ def list_keys(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON 
 
     with refusals():
         print_records(
-            asyncio.run(fetch()), ("role", "name", "starts_with", "created_at", "revoked_at"), as_json=as_json
+            asyncio.run(fetch()),
+            ("role", "project_id", "name", "starts_with", "expires_at", "revoked_at"),
+            as_json=as_json,
         )

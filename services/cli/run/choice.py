@@ -36,7 +36,7 @@ def read_choice(text: str | None) -> ConfigChoice:
         raise Stop(
             f"CONFIG {chosen}: no configuration id (cfg-...), and {error.strerror}.", ExitCode.USAGE
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Stop(f"CONFIG {chosen} is no JSON: {error}.", ExitCode.USAGE) from None
     if not isinstance(parameters, dict):
         raise Stop(f"CONFIG {chosen} must hold a JSON object of parameters.", ExitCode.USAGE)

@@ -97,5 +97,20 @@ class _Walk:
 
 
 def as_text(path: Path) -> str:
-    """The path with slashes; bytes that are no UTF-8 become hex escapes, for the API speaks text only."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    """The path with slashes; bytes that are no UTF-8 become hex escapes, for the API speaks text only.
+
+    In such a name a backslash of its own is doubled, and so it is in a name that looks like an escape:
+    two files never get the same text.
+    """
+    raw = os.fsencode(path.as_posix())
+    if _looks_escaped(raw):
+        raw = raw.replace(b"\\", b"\\\\")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _looks_escaped(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return b"\\x" in raw or b"\\\\" in raw

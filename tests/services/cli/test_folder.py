@@ -1,11 +1,12 @@
 """What of a folder is taken in."""
 
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from services.cli.run.folder import BROKEN, HIDDEN, LEAVES, SPECIAL, list_folder
+from services.cli.run.folder import BROKEN, HIDDEN, LEAVES, SPECIAL, as_text, list_folder
 
 
 def paths(root: Path, *skip: Path) -> list[str]:
@@ -89,3 +90,11 @@ def test_the_mark_changes_with_the_file(tmp_path: Path) -> None:
     second = list_folder(tmp_path).files[0].mark
     os.utime(file, ns=(1, 1))
     assert list_folder(tmp_path).files[0].mark != second
+
+
+def test_two_names_never_become_one_text() -> None:
+    pieces = (b"\\", b"x", b"f", b"\xff")
+    names = [b"".join(chosen) for length in range(1, 6) for chosen in product(pieces, repeat=length)]
+    texts = {as_text(Path(os.fsdecode(name))) for name in names}
+    assert len(texts) == len(names)
+    assert as_text(Path("back\\slash.txt")) == "back\\slash.txt"
