@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ class LiveStack:
         pids = self.pids(part)
         for pid in pids[1:2] if children_only else pids[:1]:
             os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def suspended(self, part: str) -> Iterator[None]:
+        """Every process of the part stands still for the length of the block."""
+        pids = self.pids(part)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def sql(self, statement: str, *values: Any) -> Sequence[Any]:
         """Rows of the stack's database."""

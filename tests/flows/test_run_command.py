@@ -274,14 +274,21 @@ def test_an_unknown_configuration_is_2(person: Person) -> None:
 def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, stack: Any) -> None:
     files = texts(150)
     person.write(files)
-    process = person.start("papers", "--config", "cfg-PARSE_FAST")
-    wait_for(lambda: len(person.lines()) >= 5)
-    batch_id = json.loads((person.out / "run.json").read_text())["round"]["batch_id"]
-    with stack.client as client:
-        client.batches.cancel(batch_id)
+    with stack.suspended("worker"):
+        process = person.start("papers", "--config", "cfg-PARSE_FAST")
+
+        def batch_id() -> str | None:
+            state = person.out / "run.json"
+            round_ = json.loads(state.read_text()).get("round") if state.exists() else None
+            return round_ and round_.get("batch_id")
+
+        wait_for(lambda: batch_id() is not None)
+        with stack.client as client:
+            client.batches.cancel(batch_id())
+    cancelled = batch_id()
     _, complained = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"batch {batch_id} is CANCELLED" in complained
+    assert f"batch {cancelled} is CANCELLED" in complained
     person.run("papers", "--config", "cfg-PARSE_FAST")
     person.assert_complete(list(files))
 
