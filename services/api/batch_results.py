@@ -16,8 +16,6 @@ from shared.jobs.lifecycle import JobType
 
 router = APIRouter(tags=["batches"])
 
-JOB_IDS = {JobType.PARSE: ids.Kind.PARSE_JOB, JobType.EXTRACT: ids.Kind.EXTRACT_JOB}
-
 
 class Reference(BaseModel):
     """The job of one file."""
@@ -44,7 +42,7 @@ def show(result: BatchResult, kind: JobType) -> FileOut:
     """The row on the wire; a file without a job has no reference."""
     reference = None
     if result.job_id is not None:
-        reference = Reference(type=kind, id=ids.show(JOB_IDS[kind], result.job_id))
+        reference = Reference(type=kind, id=ids.show(kind.id_kind, result.job_id))
     return FileOut(
         source_directory_file_id=ids.show(ids.Kind.DIRECTORY_FILE, result.directory_file_id),
         name=result.name,

@@ -20,7 +20,6 @@ from shared.jobs.lifecycle import JobType
 router = APIRouter(tags=["batches"])
 BASE = "/api/v2/batches"
 
-JOB_IDS = {JobType.PARSE: ids.Kind.PARSE_JOB, JobType.EXTRACT: ids.Kind.EXTRACT_JOB}
 NO_ID = UUID(int=0)
 
 
@@ -137,7 +136,7 @@ def show_result(result: BatchResult, kind: JobType) -> ResultOut:
     """A file with its job, or with the reason why it has none."""
     reference = None
     if result.job_id is not None:
-        reference = JobReference(type=kind, id=ids.show(JOB_IDS[kind], result.job_id))
+        reference = JobReference(type=kind, id=ids.show(kind.id_kind, result.job_id))
     return ResultOut(
         source_directory_file_id=ids.show(ids.Kind.DIRECTORY_FILE, result.directory_file_id),
         job_reference=reference,

@@ -1,7 +1,5 @@
 """Is this process alive, and can it serve?"""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
@@ -64,5 +62,4 @@ async def _storage(request: Request) -> str:
 
 
 def _broker(request: Request) -> str:
-    queue: Any = door(request).resources.queue
-    return "ok" if getattr(queue, "broker_up", True) else "unreachable"
+    return "ok" if door(request).resources.queue.broker_up else "unreachable"

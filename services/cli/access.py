@@ -35,6 +35,11 @@ class NoBells:
         """None ever."""
         return 0
 
+    @property
+    def broker_up(self) -> bool:
+        """Nobody asked it."""
+        return True
+
     def close(self, timeout: float) -> None:
         """Nothing waits."""
 

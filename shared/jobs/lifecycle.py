@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from shared import ids
 from shared.state_machine import StateMachine
 
 
@@ -15,6 +16,11 @@ class JobType(StrEnum):
     def queue(self) -> str:
         """The work queue that serves this type."""
         return self.value.removesuffix("_v2")
+
+    @property
+    def id_kind(self) -> ids.Kind:
+        """The kind of public id its jobs have."""
+        return ids.Kind.PARSE_JOB if self is JobType.PARSE else ids.Kind.EXTRACT_JOB
 
 
 class JobStatus(StrEnum):

@@ -64,5 +64,9 @@ class TaskQueue(Protocol):
     def sent(self) -> int:
         """How many bells are known to have reached the broker."""
 
+    @property
+    def broker_up(self) -> bool:
+        """False from a bell that could not be sent until one that could."""
+
     def close(self, timeout: float) -> None:
         """Send what is waiting, for at most `timeout` seconds."""
