@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,21 @@ class Worker(BaseModel):
     slice_s: float = Field(default=5, gt=0, description="how long one bell may keep taking chunks")
 
 
+class Extract(BaseModel):
+    """How values are taken out of documents: by rules, or by a model behind an OpenAI-compatible endpoint."""
+
+    engine: Literal["rules", "openai"] | None = Field(
+        default=None, description="default: openai when base_url is set, else rules"
+    )
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    model: str | None = None
+    gguf_path: Path | None = None
+    timeout_s: float = Field(default=120, gt=0, description="of one request to the model")
+    max_tokens: int = Field(default=2_000, ge=1, description="of one answer of the model")
+    side_by_side: int = Field(default=4, ge=1, le=64, description="requests at once in one worker process")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Secrets print as stars."""
 
@@ -59,6 +75,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     api: Api = Api()
     worker: Worker = Field(default_factory=Worker)
+    extract: Extract = Extract()
 
     def database_url(self) -> str:
         """The given URL, or that of the live embedded stack of the data folder."""

@@ -2,11 +2,13 @@
 
 from sqlalchemy import MetaData
 
+from shared.audit.model import AuditEvent
 from shared.batches.model import Batch, BatchEvent
 from shared.configurations.model import Configuration
 from shared.db.base import Base
 from shared.directories.model import Directory, DirectoryFile
 from shared.files.model import File
+from shared.installation.model import Fact
 from shared.jobs.model import Chunk, Job
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
@@ -27,6 +29,8 @@ TABLES = (
     Chunk,
     Worker,
     Sweep,
+    AuditEvent,
+    Fact,
 )
 
 metadata: MetaData = Base.metadata

@@ -12,7 +12,11 @@ from shared.db.base import Base, born, new_id
 
 
 class Job(Base):
-    """A file of a batch, or a job asked for alone. No index names `status`: that keeps its updates HOT."""
+    """A file of a batch, or a job asked for alone. No index names `status`: that keeps its updates HOT.
+
+    `config`, `configuration_id` and `file_input` (the input as its caller named it) are of jobs that came
+    alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -50,6 +54,9 @@ class Job(Base):
     token: Mapped[UUID | None]
     remote_id: Mapped[str | None]
     config: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    configuration_id: Mapped[str | None]
+    file_input: Mapped[str | None]
+    parse_job_id: Mapped[UUID | None]
     pages: Mapped[int | None]
     seconds: Mapped[float | None] = mapped_column(Double)
     engine: Mapped[str | None]
@@ -59,7 +66,7 @@ class Job(Base):
 
 
 class Chunk(Base):
-    """A range of one batch's files, or one job alone, that may run now.
+    """A range of one batch's files, or one job alone, that may run now (WAITING: that wants to).
 
     One row is outbox entry, lease (`due_at`), fence (`token`), unit of the window and exact delta of the
     batch's sums. `token` is random for each take and never used again; `losses` is a count and no fence.
@@ -67,7 +74,7 @@ class Chunk(Base):
 
     __tablename__ = "chunks"
     __table_args__ = (
-        CheckConstraint("state IN ('READY','TAKEN','DONE')", name="state"),
+        CheckConstraint("state IN ('WAITING','READY','TAKEN','DONE')", name="state"),
         CheckConstraint("(state = 'TAKEN') = (token IS NOT NULL)", name="fence"),
         CheckConstraint(
             "(job_id IS NULL) = (batch_id IS NOT NULL AND lo IS NOT NULL AND hi IS NOT NULL AND lo <= hi)",
@@ -78,6 +85,14 @@ class Chunk(Base):
         ),
         Index("uq_chunks_job", "job_id", unique=True, postgresql_where=text("job_id IS NOT NULL")),
         Index("ix_chunks_ready", "queue", "rank", "id", postgresql_where=text("state = 'READY'")),
+        Index(
+            "ix_chunks_waiting",
+            "project_id",
+            "job_type",
+            "rank",
+            "id",
+            postgresql_where=text("state = 'WAITING'"),
+        ),
         Index("ix_chunks_taken", "due_at", postgresql_where=text("state = 'TAKEN'")),
         Index("ix_chunks_batch", "batch_id"),
         Index("ix_chunks_lane", "project_id", "job_type"),

@@ -49,13 +49,31 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Extraction:
+    """What was taken out of a document by a schema.
+
+    `data` has the shape of the schema, null where nothing was found: an object, or a list of objects for the
+    targets `per_page` and `per_table_row`. `fields` is `field_metadata` of contract 2.6: for each field the
+    page, the source text and the confidence. `missing_fields` are the paths (`vendor.name`, `items[0].price`)
+    of fields that the schema requires and the document did not give.
+    """
+
+    data: Any
+    fields: Mapping[str, Any]
+    missing_fields: tuple[str, ...]
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResultDocument:
-    """What one run of one document gave. `document` and `job_metadata` are JSON objects."""
+    """What one run of one document gave. `document` and `job_metadata` are JSON objects; `extraction` is
+    there when the job was an extraction."""
 
     engine: str
     pages: tuple[Page, ...]
     document: Mapping[str, Any] = field(default_factory=dict)
     job_metadata: Mapping[str, Any] = field(default_factory=dict)
+    extraction: Extraction | None = None
 
 
 def encode(doc: ResultDocument, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -77,7 +95,12 @@ def _json_pieces(doc: ResultDocument) -> Iterator[bytes]:
     yield _dump({"format": FORMAT, "engine": doc.engine})[:-1] + b',"pages":['
     for number, page in enumerate(doc.pages):
         yield (b"," if number else b"") + _dump(asdict(page))
-    rest = {"metadata": {"document": dict(doc.document)}, "job_metadata": dict(doc.job_metadata)}
+    rest: dict[str, Any] = {
+        "metadata": {"document": dict(doc.document)},
+        "job_metadata": dict(doc.job_metadata),
+    }
+    if doc.extraction is not None:
+        rest["extraction"] = asdict(doc.extraction)
     yield b"]," + _dump(rest)[1:]
 
 
@@ -121,7 +144,30 @@ def _read_document(tree: Any) -> ResultDocument:
     engine, document = tree.get("engine"), metadata.get("document")
     if not (isinstance(engine, str) and isinstance(document, dict)):
         raise ResultUnreadable("the result object lacks a part")
-    return ResultDocument(engine, tuple(_read_page(page) for page in pages), document, job_metadata)
+    return ResultDocument(
+        engine,
+        tuple(_read_page(page) for page in pages),
+        document,
+        job_metadata,
+        _read_extraction(tree.get("extraction")),
+    )
+
+
+def _read_extraction(raw: Any) -> Extraction | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        raise ResultUnreadable("the extraction of the result object is not an object")
+    data, fields, missing, engine = (raw.get(key) for key in ("data", "fields", "missing_fields", "engine"))
+    if not (
+        isinstance(data, dict | list)
+        and isinstance(fields, dict)
+        and isinstance(missing, list)
+        and all(isinstance(path, str) for path in missing)
+        and isinstance(engine, str)
+    ):
+        raise ResultUnreadable("the extraction of the result object has a value of the wrong type")
+    return Extraction(data, fields, tuple(missing), engine)
 
 
 def _read_page(raw: Any) -> Page:

@@ -1,9 +1,11 @@
 """A lane: one project's jobs of one type. Limits, rate, holds and fairness belong to it."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Double, ForeignKey, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base
@@ -15,7 +17,8 @@ class Lane(Base):
     """Its row lock is the first of the lock order lane > batch > chunk > job.
 
     `wake_at` is null when nothing waits to be fed; else the lane is looked at no later than then.
-    `tat` is the theoretical arrival time of its rate limit (GCRA), `vtime` its virtual time.
+    `tat` is the theoretical arrival time of its rate limit (GCRA), `vtime` its virtual time. `wait` says
+    why its last dispatch refused something; null when nothing was refused.
     """
 
     __tablename__ = "lanes"
@@ -42,4 +45,5 @@ class Lane(Base):
     hold_until: Mapped[datetime | None]
     hold_reason: Mapped[str | None]
     wake_at: Mapped[datetime | None]
+    wait: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     rung_at: Mapped[datetime] = mapped_column(server_default=text("'-infinity'"))

@@ -11,14 +11,23 @@ from shared.db.base import Base, born, new_id
 
 
 class Worker(Base):
-    """One process that takes chunks. It counts as alive while `seen_at` is fresh."""
+    """One process that takes chunks. It counts as alive while `seen_at` is fresh.
+
+    `slots` is how many chunks it runs at once; of the queue `extract`, whose work may be waiting for a model
+    elsewhere, it runs `side_by_side` for each slot.
+    """
 
     __tablename__ = "workers"
-    __table_args__ = (CheckConstraint("slots > 0", name="slots"), {"postgresql_with": {"fillfactor": 50}})
+    __table_args__ = (
+        CheckConstraint("slots > 0", name="slots"),
+        CheckConstraint("side_by_side > 0", name="side_by_side"),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
 
     id: Mapped[UUID] = new_id()
     queues: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
     slots: Mapped[int]
+    side_by_side: Mapped[int] = mapped_column(server_default="1")
     version: Mapped[str]
     host: Mapped[str]
     pid: Mapped[int]
