@@ -11,8 +11,8 @@ from shared.batches import orchestration, throttling
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import ledger
-from shared.jobs.ledger import LaneUsage, WaitingChunk
-from shared.jobs.lifecycle import ChunkState, JobType
+from shared.jobs.ledger import LaneUsage, NewChunk, WaitingChunk
+from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
 from shared.lanes.budget import AHEAD_S, Budget
 from shared.lanes.limits import Waiting, WaitingCode
@@ -183,7 +183,7 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
     places = max((len(p.ranges) for p in portions), default=0)
     heap = [p for p in portions if p.ranges]
     heapq.heapify(heap)
-    rows: list[dict[str, object]] = []
+    rows: list[NewChunk] = []
     vtime = turn.lane.vtime
     while heap and len(rows) < places:
         portion = heapq.heappop(heap)
@@ -261,18 +261,16 @@ def _look_in(turn: _Round, wait: Waiting | None) -> float | None:
     return HELD_LOOK_S if wait.until_in is None else min(wait.until_in, HELD_LOOK_S)
 
 
-def _row(turn: _Round, batch_id: UUID, cut: tuple[int, int, int], rank: float) -> dict[str, object]:
+def _row(turn: _Round, batch_id: UUID, cut: tuple[int, int, int], rank: float) -> NewChunk:
     lo, hi, size = cut
-    return {
-        "project_id": turn.lane.project_id,
-        "job_type": turn.lane.job_type,
-        "queue": turn.queue,
-        "batch_id": batch_id,
-        "lo": lo,
-        "hi": hi,
-        "job_id": None,
-        "size": size,
-        "rank": rank,
-        "state": ChunkState.READY,
-        "due_in": turn.budget.spend(size),
-    }
+    return NewChunk(
+        project_id=turn.lane.project_id,
+        job_type=turn.lane.job_type,
+        queue=turn.queue,
+        batch_id=batch_id,
+        lo=lo,
+        hi=hi,
+        size=size,
+        rank=rank,
+        due_in=turn.budget.spend(size),
+    )

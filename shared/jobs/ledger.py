@@ -5,13 +5,13 @@ Every move is one conditional UPDATE whose fence is the random token of the take
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.jobs.lifecycle import ChunkState
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
 
 LEASE_S = 15.0
@@ -43,9 +43,26 @@ class WaitingChunk:
     size: int
 
 
-async def grant(session: AsyncSession, chunks: Sequence[dict[str, Any]]) -> None:
-    """Insert chunks: keys project_id, job_type, queue, batch_id, lo, hi, job_id, size, rank, state (READY or
-    WAITING) and due_in, the seconds before which it may not start."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChunk:
+    """A chunk to insert: a range of a batch, or one job alone. `state` is READY or WAITING; `due_in` is the
+    seconds before which it may not start."""
+
+    project_id: UUID
+    job_type: str
+    queue: str
+    size: int
+    rank: float
+    batch_id: UUID | None = None
+    lo: int | None = None
+    hi: int | None = None
+    job_id: UUID | None = None
+    state: ChunkState = ChunkState.READY
+    due_in: float = 0.0
+
+
+async def grant(session: AsyncSession, chunks: Sequence[NewChunk]) -> None:
+    """Insert chunks."""
     await session.execute(
         text(
             "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, job_id, size, rank, state,"
@@ -53,7 +70,7 @@ async def grant(session: AsyncSession, chunks: Sequence[dict[str, Any]]) -> None
             " VALUES (:project_id, :job_type, :queue, :batch_id, :lo, :hi, :job_id, :size, :rank, :state,"
             "  now() + make_interval(secs => CAST(:due_in AS float8)))"
         ),
-        chunks,
+        [asdict(chunk) for chunk in chunks],
     )
 
 

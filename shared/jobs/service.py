@@ -10,6 +10,7 @@ from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.jobs import ledger, reclaim, repository
+from shared.jobs.ledger import NewChunk
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Job
 from shared.jobs.repository import JobFilters
@@ -74,19 +75,15 @@ async def open_parse_job(
 async def _grant_alone(uow: UnitOfWork, job: Job, kind: JobType, *, rank: float, limited: bool) -> None:
     """The chunk of one of a job that came alone. A lane with limits grants it itself, under its lock
     (protocol rule 11)."""
-    chunk = {
-        "project_id": job.project_id,
-        "job_type": kind.value,
-        "queue": kind.queue,
-        "batch_id": None,
-        "lo": None,
-        "hi": None,
-        "job_id": job.id,
-        "size": 1,
-        "rank": rank,
-        "state": ChunkState.WAITING if limited else ChunkState.READY,
-        "due_in": 0.0,
-    }
+    chunk = NewChunk(
+        project_id=job.project_id,
+        job_type=kind.value,
+        queue=kind.queue,
+        job_id=job.id,
+        size=1,
+        rank=rank,
+        state=ChunkState.WAITING if limited else ChunkState.READY,
+    )
     await ledger.grant(uow.session, [chunk])
     uow.ring(Dispatch(job.project_id, kind.value) if limited else Work(kind.queue))
 
