@@ -279,10 +279,12 @@ async def live_of_batch(session: AsyncSession, batch_id: UUID) -> int:
 
 async def usage_of_lane(session: AsyncSession, project_id: UUID, job_type: str) -> LaneUsage:
     """What the lane has granted and what waits. Exact under the lane's lock: only its holder grants."""
+    # clock_timestamp: now() is when this transaction began, maybe before the wait for the lock, and what a
+    # rival granted meanwhile would seem to be due later.
     found = await session.execute(
         text(
-            "SELECT count(*) FILTER (WHERE state = 'READY' AND due_at <= now()),"
-            " count(*) FILTER (WHERE state = 'READY' AND due_at > now()),"
+            "SELECT count(*) FILTER (WHERE state = 'READY' AND due_at <= clock_timestamp()),"
+            " count(*) FILTER (WHERE state = 'READY' AND due_at > clock_timestamp()),"
             " count(*) FILTER (WHERE state IN ('READY', 'TAKEN')),"
             " coalesce(sum(size) FILTER (WHERE state IN ('READY', 'TAKEN')), 0),"
             " count(*) FILTER (WHERE state = 'WAITING')"
