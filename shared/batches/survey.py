@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import and_, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches.model import Batch
 from shared.db.repository import Page, newest_first
+from shared.lanes.model import Lane
 
 
 @dataclass(frozen=True, slots=True)
 class AnyBatchFilters:
     """What a list of batches of all projects is narrowed by; None leaves a filter out. `waiting` is the code
-    of a waiting reason, such as PROJECT_RATE."""
+    of what a limit refused the batch or its lane, such as PROJECT_RATE."""
 
     project_id: UUID | None = None
     status: str | None = None
@@ -40,7 +41,14 @@ async def page(
         rows = rows.where(Batch.status == filters.status)
     if filters.waiting is not None:
         # What waits is not final: the index on the due time leaves the many that are out.
-        rows = rows.where(Batch.wake_at.is_not(None), Batch.wait["code"].astext == filters.waiting)
+        of_lane = exists().where(
+            Lane.project_id == Batch.project_id,
+            Lane.job_type == Batch.job_type,
+            Lane.wait["code"].astext == filters.waiting,
+            Batch.fed_seq < Batch.total,
+        )
+        own = and_(Batch.status == "THROTTLED", Batch.wait["code"].astext == filters.waiting)
+        rows = rows.where(Batch.wake_at.is_not(None), or_(own, of_lane))
     return await newest_first(session, rows, Batch.id, size=size, after=after, count=count)
 
 

@@ -9,11 +9,12 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.ids import Kind, show
 from shared.jobs import ledger, repository, survey
+from shared.jobs.ledger import NewChunk
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
 from shared.jobs.survey import AnyJobFilters, ChunkFilters, QueueDepth
 from shared.lanes import service as lane_service
-from shared.queue.messages import Work
+from shared.queue.messages import Dispatch, Work
 
 __all__ = [
     "AnyJobFilters",
@@ -71,15 +72,15 @@ async def retry_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
         raise Conflict(f"The job is {job.status}; only a FAILED or CANCELLED one can be tried again.")
     kind = JobType(job.job_type)
     await lane_service.open_lane(uow, job.project_id, kind)
-    rank = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
+    rank, limited = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
     if job.batch_id is None:
         opened = job.id if await survey.reopen_job(uow.session, job.id) else None
     else:
         opened = await survey.copy_alone(uow.session, job.id, file_input=show(Kind.FILE, job.file_id))
     if opened is None:
         raise Conflict("The job changed at the same time, or a worker still lets go of it. Look at it again.")
-    await ledger.grant(uow.session, [_alone(job.project_id, kind, opened, rank)])
-    uow.ring(Work(kind.queue))
+    await ledger.grant(uow.session, [_alone(job.project_id, kind, opened, rank=rank, limited=limited)])
+    uow.ring(Dispatch(job.project_id, kind.value) if limited else Work(kind.queue))
     return await get_job(uow, opened)
 
 
@@ -94,7 +95,8 @@ async def release_chunk(uow: UnitOfWork, chunk_id: int) -> Chunk:
     """Take a chunk out of its worker's hands, or make one that is due later due now. No loss is counted. The
     old holder is fenced: it stops with its next heartbeat or flush, and nothing it still does counts.
 
-    A chunk that is due already, waits for its lane, or is DONE is a `Conflict`.
+    A chunk that is due already, waits for its lane, is being stopped, or is DONE is a `Conflict`. Making one
+    due that a rate spread over the minute lets it start before its time: the operator's word counts more.
     """
     freed = await survey.free_chunk(uow.session, chunk_id, reason=RELEASED)
     chunk = await survey.get_chunk(uow.session, chunk_id)
@@ -119,6 +121,8 @@ async def _job(uow: UnitOfWork, job_id: UUID) -> Job:
 
 
 def _why(chunk: Chunk) -> str:
+    if chunk.stop:
+        return " and being stopped"
     return {
         ChunkState.READY: " and due",
         ChunkState.WAITING: " until its lane lets it in",
@@ -126,15 +130,14 @@ def _why(chunk: Chunk) -> str:
     }.get(ChunkState(chunk.state), "")
 
 
-def _alone(project_id: UUID, kind: JobType, job_id: UUID, rank: float) -> dict[str, object]:
-    return {
-        "project_id": project_id,
-        "job_type": kind.value,
-        "queue": kind.queue,
-        "batch_id": None,
-        "lo": None,
-        "hi": None,
-        "job_id": job_id,
-        "size": 1,
-        "rank": rank,
-    }
+def _alone(project_id: UUID, kind: JobType, job_id: UUID, *, rank: float, limited: bool) -> NewChunk:
+    return NewChunk(
+        project_id=project_id,
+        job_type=kind.value,
+        queue=kind.queue,
+        job_id=job_id,
+        size=1,
+        rank=rank,
+        # A lane with limits grants it itself, under its lock (protocol rule 11).
+        state=ChunkState.WAITING if limited else ChunkState.READY,
+    )

@@ -74,11 +74,13 @@ async def get_chunk(session: AsyncSession, chunk_id: int) -> Chunk | None:
 
 
 async def free_chunk(session: AsyncSession, chunk_id: int, *, reason: str) -> bool:
-    """Make a TAKEN chunk, or one that is READY later, due now without its fence. False: it is neither."""
+    """Make a TAKEN chunk, or one that is READY later, due now without its fence. False: it is neither, or is
+    being stopped: that needs its holder, or the sweep after it."""
     done = await session.execute(
         text(
             "UPDATE chunks SET state = 'READY', token = NULL, reason = :r, due_at = now()"
-            " WHERE id = :c AND (state = 'TAKEN' OR (state = 'READY' AND due_at > now())) RETURNING true"
+            " WHERE id = :c AND NOT stop"
+            " AND (state = 'TAKEN' OR (state = 'READY' AND due_at > now())) RETURNING true"
         ),
         {"c": chunk_id, "r": reason},
     )

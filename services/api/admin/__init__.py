@@ -12,6 +12,7 @@ from services.api.admin import (
     health,
     jobs,
     keys,
+    lanes,
     organizations,
     projects,
     queues,
@@ -19,7 +20,7 @@ from services.api.admin import (
 )
 from services.api.operators import operator
 
-PAGES: Final = (organizations, projects, keys, batches, jobs, chunks, workers, queues, audit, health)
+PAGES: Final = (organizations, projects, keys, lanes, batches, jobs, chunks, workers, queues, audit, health)
 
 router = APIRouter(tags=["operators"], dependencies=[Depends(operator)])
 for page in PAGES:

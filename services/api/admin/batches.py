@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from services.api.dependencies import Uow
+from services.api.dependencies import TheDoor, Uow
 from services.api.operators import ADMIN, OperatorPage, ProjectFilter, TheOperator
 from services.api.paging import PageOf
 from shared import ids
+from shared.batches import explain as batch_explain
 from shared.batches import operating as batch_operating
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.model import Batch
@@ -20,7 +21,8 @@ router = APIRouter()
 
 
 class BatchQuery(BaseModel):
-    """What a list is narrowed by; `waiting` is the code of a waiting reason, such as PROJECT_RATE."""
+    """What a list is narrowed by; `waiting` is the code of what a limit refused, such as PROJECT_RATE. What
+    is no refusal (NO_WORKER, WINDOW_FULL ...) is told by `explain` only."""
 
     status: BatchStatus | None = None
     waiting: str | None = None
@@ -58,6 +60,23 @@ def filters_of(asked: Annotated[BatchQuery, Query()], project: ProjectFilter) ->
     return AnyBatchFilters(project_id=project, status=asked.status, waiting=asked.waiting)
 
 
+class CheckOut(BaseModel):
+    """One thing that must be well for the batch to move."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class ExplanationOut(BaseModel):
+    """Why a batch moves or does not; without any bell it is looked at again at `next_look_at`."""
+
+    state: BatchStatus
+    waiting: dict[str, Any] | None
+    checks: list[CheckOut]
+    next_look_at: datetime | None
+
+
 def show(row: Batch) -> AnyBatchOut:
     """The row for an operator; sums lag behind by what is not folded yet."""
     return AnyBatchOut(
@@ -67,7 +86,7 @@ def show(row: Batch) -> AnyBatchOut:
         type=JobType(row.job_type),
         configuration_id=row.configuration_id,
         status=BatchStatus(row.status),
-        waiting=row.wait,
+        waiting=row.wait if row.status == BatchStatus.THROTTLED else None,
         total=row.total,
         listed=row.spread_done,
         granted=row.fed_seq,
@@ -101,6 +120,19 @@ async def list_pages(
 async def get(uow: Uow, batch_id: str) -> AnyBatchOut:
     """One batch."""
     return show(await batch_operating.get_batch(uow, ids.parse(ids.Kind.BATCH, batch_id)))
+
+
+@router.get(ADMIN + "/batches/{batch_id}/explain")
+async def explain(uow: Uow, door: TheDoor, batch_id: str) -> ExplanationOut:
+    """Why the batch moves or does not, check by check, as far as this process knows of the broker."""
+    batch = await batch_operating.get_batch(uow, ids.parse(ids.Kind.BATCH, batch_id))
+    found = await batch_explain.explain(uow, batch, broker_up=door.resources.queue.broker_up)
+    return ExplanationOut(
+        state=BatchStatus(found.state),
+        waiting=found.waiting,
+        checks=[CheckOut(name=one.name, ok=one.ok, detail=one.detail) for one in found.checks],
+        next_look_at=found.next_look_at,
+    )
 
 
 @router.post(ADMIN + "/batches/{batch_id}/cancel")

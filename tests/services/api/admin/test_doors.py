@@ -40,8 +40,13 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("POST", "/keys/{key_id}/rotate"): Entry(201, None, "key.rotate", "key-", {"overlap_seconds": -1}, 422),
     ("POST", "/keys/{key_id}/revoke"): Entry(200, None, "key.revoke", "key-"),
+    ("GET", "/projects/{project_id}/lanes/{job_type}"): READ,
+    ("PUT", "/projects/{project_id}/lanes/{job_type}"): Entry(
+        200, {"max_jobs": 3}, "lane.set", "prj-", {"max_jobs": 0}, 422
+    ),
     ("GET", "/batches"): READ,
     ("GET", "/batches/{batch_id}"): READ,
+    ("GET", "/batches/{batch_id}/explain"): READ,
     ("POST", "/batches/{batch_id}/cancel"): Entry(200, None, "batch.cancel", "bat-"),
     ("GET", "/jobs"): READ,
     ("GET", "/jobs/{job_id}"): READ,
