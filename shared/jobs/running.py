@@ -169,7 +169,7 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
     """
     if chunk.batch_id is not None and await ledger.live_of_batch(uow.session, chunk.batch_id) == 0:
         uow.ring(Advance(chunk.batch_id))
-    await lane_service.ring_if_waiting(uow, chunk.project_id, chunk.job_type)
+    await lane_service.ring(uow, chunk.project_id, chunk.job_type, only_waiting=True)
     await uow.commit()
 
 

@@ -124,6 +124,8 @@ async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: U
         await ledger.close(uow.session, chunk, seconds=0)
         if chunk.batch_id is not None:
             uow.ring(Advance(chunk.batch_id))
+        # A place came free.
+        uow.ring(Dispatch(project_id, job_type))
     await uow.session.refresh(job)
     return await get_job(uow, project_id, job_type, job_id)
 

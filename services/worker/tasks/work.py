@@ -14,6 +14,7 @@ from shared.telemetry import bind, logger
 log = logger(__name__)
 
 LOOK_EVERY_S: Final = 0.1
+SHORTEST_WAIT_S: Final = 0.02
 SOON_S: Final = 2.0
 
 
@@ -60,5 +61,6 @@ async def _wait_for_due(runtime: Runtime, queue: str) -> bool:
         due_in = await running.next_due(uow, queue)
     if due_in is None or due_in > SOON_S:
         return False
-    await asyncio.sleep(min(due_in, LOOK_EVERY_S))
+    # Never at once: a chunk that somebody else is just taking seems to be due too.
+    await asyncio.sleep(min(max(due_in, SHORTEST_WAIT_S), LOOK_EVERY_S))
     return True
