@@ -76,7 +76,7 @@ async def workers(_: Settings, resources: Resources) -> Finding:
 
 
 async def replication(_: Settings, resources: Resources) -> Finding:
-    """What a failover may lose (protocol rule 18). Either is fine; an operator should know which it is."""
+    """What a failover may lose. Either is fine; an operator should know which it is."""
     names = await _setting(resources, "synchronous_standby_names")
     if names:
         return Finding(

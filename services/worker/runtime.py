@@ -20,7 +20,7 @@ from services.worker.engines.sandbox import Sandbox
 from services.worker.tally import Tally
 from shared.config import Settings
 from shared.db.outage import will_pass
-from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from shared.db.unit_of_work import UnitOfWorkFactory
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 from shared.wiring import Resources, open_resources
@@ -134,10 +134,12 @@ async def close_runtime(runtime: Runtime) -> None:
     await runtime.sandbox.close()
     shutil.rmtree(runtime.scratch, ignore_errors=True)
     async with runtime.unit_of_work() as uow:
-        await worker_service.report(uow, runtime.worker_id, runtime.tally.take())
         await worker_service.leave(uow, runtime.worker_id)
-    await runtime.beats.engine.dispose()
-    await runtime.resources.close()
+    try:
+        await tell_ended(runtime)
+    finally:
+        await runtime.beats.engine.dispose()
+        await runtime.resources.close()
 
 
 async def _stay_visible(runtime: Runtime) -> None:
@@ -149,18 +151,24 @@ async def _stay_visible(runtime: Runtime) -> None:
                     await worker_service.enlist(uow, runtime.worker_id, queues=runtime.queues, slots=1)
                     enlisted = True
                 else:
-                    drain = await _report(runtime, uow)
+                    drain = await worker_service.report(uow, runtime.worker_id)
                     enlisted, runtime.drained = drain is not None, bool(drain)
+            await tell_ended(runtime)
         except Exception as error:
             if not will_pass(error):
                 log.exception("worker heartbeat failed")
         await asyncio.sleep(SEEN_EVERY_S)
 
 
-async def _report(runtime: Runtime, uow: UnitOfWork) -> bool | None:
+async def tell_ended(runtime: Runtime) -> None:
+    """Add this process's counts to the database's. On a connection of its own: the one that renews leases
+    must wait for no row that others share. What did not arrive is kept for the next time."""
     ended = runtime.tally.take()
+    if not ended:
+        return
     try:
-        return await worker_service.report(uow, runtime.worker_id, ended)
+        async with runtime.unit_of_work() as uow:
+            await worker_service.tell_ended(uow, ended)
     except BaseException:
         runtime.tally.put_back(ended)
         raise

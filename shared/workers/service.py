@@ -28,14 +28,18 @@ async def enlist(uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: 
     await uow.commit()
 
 
-async def report(uow: UnitOfWork, worker_id: UUID, ended: Sequence[Ended] = ()) -> bool | None:
-    """Say 'alive', and what ended since the last time; commits. Answers the drain flag, or None when the row
-    must be written again."""
+async def report(uow: UnitOfWork, worker_id: UUID) -> bool | None:
+    """Say 'alive'; commits. Answers the drain flag, or None when the row must be written again."""
     drain = await repository.seen(uow.session, worker_id)
-    if ended:
-        await survey.add_ended(uow.session, ended)
     await uow.commit()
     return drain
+
+
+async def tell_ended(uow: UnitOfWork, ended: Sequence[Ended]) -> None:
+    """Add what ended since the last time to the tallies; commits. All workers share their rows, so it waits
+    for nobody longer than half a second: then it raises, and the counts are told another time."""
+    await survey.add_ended(uow.session, ended)
+    await uow.commit()
 
 
 async def leave(uow: UnitOfWork, worker_id: UUID) -> None:
