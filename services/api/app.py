@@ -12,6 +12,7 @@ from services.api import (
     directories,
     directory_files,
     error_handlers,
+    extract,
     files,
     health,
     parse,
@@ -27,7 +28,18 @@ from shared.queue.messages import TaskQueue
 from shared.wiring import open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-PAGES = (health, projects, files, directories, directory_files, configurations, batches, batch_results, parse)
+PAGES = (
+    health,
+    projects,
+    files,
+    directories,
+    directory_files,
+    configurations,
+    batches,
+    batch_results,
+    parse,
+    extract,
+)
 
 
 def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = None) -> FastAPI:

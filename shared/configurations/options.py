@@ -19,6 +19,13 @@ LATEST_VERSIONS: Final = {
     "agentic_plus": "2026-09-28",
 }
 EXTRACT_VERSION: Final = "2026-06-15"
+PARSE_TIER_OF: Final = {
+    "cost_effective": "cost_effective",
+    "agentic": "agentic",
+    "agentic_plus": "agentic_plus",
+    "turbo": "cost_effective",
+}
+"""How an extraction parses its documents unless it says so itself."""
 
 
 class Product(StrEnum):
@@ -159,12 +166,14 @@ class ParseParameters(ParseChoices):
     version: Version
 
 
-class ExtractParameters(BaseModel):
-    """`extract_v2` as saved. Keys that we do not know are kept: later engines may."""
+class ExtractChoices(BaseModel):
+    """What may be chosen for an extraction. Keys that we do not know are kept: later engines may.
+
+    `schema.check_schema` looks into `data_schema`; it takes time that a validator must not.
+    """
 
     model_config = ConfigDict(extra="allow")
 
-    product_type: Literal[Product.EXTRACT]
     data_schema: dict[str, Any] = Field(min_length=1)
     tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = "cost_effective"
     version: str = LATEST
@@ -175,10 +184,16 @@ class ExtractParameters(BaseModel):
     cite_sources: bool = False
     confidence_scores: bool = False
     disable_cache: bool = False
-    parse_tier: str | None = None
+    parse_tier: Tier | None = None
     parse_config_id: str | None = None
     webhook_configurations: list[dict[str, Any]] | None = None
     webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+
+
+class ExtractParameters(ExtractChoices):
+    """`extract_v2` as saved."""
+
+    product_type: Literal[Product.EXTRACT]
 
 
 class FreeParameters(BaseModel):
@@ -219,6 +234,22 @@ class ParseRequest(ParseChoices):
         for name in ("file_id", "source_url", "configuration_id", "http_proxy", "user_metadata"):
             chosen.pop(name, None)
         return {name: value for name, value in chosen.items() if value != "configured"}
+
+
+class ExtractRequest(BaseModel):
+    """An extract job as it is asked for: over one file or parse job, with one of two ways to say how."""
+
+    file_input: str = Field(min_length=1, max_length=200)
+    configuration: ExtractChoices | None = None
+    configuration_id: str | None = None
+    webhook_configurations: list[dict[str, Any]] | None = None
+    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.configuration is None) == (self.configuration_id is None):
+            raise ValueError("exactly one of configuration and configuration_id is needed")
+        return self
 
 
 def dump(parameters: BaseModel) -> dict[str, Any]:
