@@ -16,6 +16,8 @@ from shared.workers import service as worker_service
 _NO_WORKER: Final = "No living worker serves this queue. Start one: batchmill worker."
 _READING: Final = "The directory is being read."
 _NO_BROKER: Final = "The broker is away: work goes on at the pace of the sweep, and nothing is lost."
+_BACK: Final = "Work was given back"
+_PACED: Final = "What comes next is granted, and starts when the rate of the project allows it."
 _BUSY: Final = "The slots of the workers are busy with other work; this batch has its turn soon."
 
 
@@ -74,18 +76,25 @@ def _waiting(batch: Batch, now: Standing, *, slots: int, broker_up: bool) -> dic
     refused = _refusal(batch, now)
     if refused is not None or now.taken:
         return refused
-    if now.reason is not None and (now.ready or now.waiting):
-        code = hold_code(now.reason)
-        return _said(Waiting(code, "server", f"Work was given back: {now.reason}"), now.ready_at)
-    wants = bool(now.ready or now.unfed)
-    for applies, code, scope, message in (
-        (wants and not slots, WaitingCode.NO_WORKER, "server", _NO_WORKER),
-        (not (batch.spread_done or now.ready), WaitingCode.DIRECTORY_READING, "batch", _READING),
-        (wants and not broker_up, WaitingCode.BROKER_DOWN, "server", _NO_BROKER),
-        (wants, WaitingCode.WINDOW_FULL, "server", _BUSY),
+    wants, came_back = bool(now.ready or now.unfed), now.reason or ""
+    for applies, waiting, until in (
+        (came_back, Waiting(hold_code(came_back), "server", f"{_BACK}: {came_back}"), now.ready_at),
+        (
+            now.ready and now.ready == now.later,
+            Waiting(WaitingCode.PROJECT_RATE, "project", _PACED),
+            now.ready_at,
+        ),
+        (wants and not slots, Waiting(WaitingCode.NO_WORKER, "server", _NO_WORKER), None),
+        (
+            not (batch.spread_done or now.ready),
+            Waiting(WaitingCode.DIRECTORY_READING, "batch", _READING),
+            None,
+        ),
+        (wants and not broker_up, Waiting(WaitingCode.BROKER_DOWN, "server", _NO_BROKER), None),
+        (wants, Waiting(WaitingCode.WINDOW_FULL, "server", _BUSY), None),
     ):
         if applies:
-            return _said(Waiting(code, scope, message))
+            return _said(waiting, until)
     return None
 
 
