@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.configurations.schema import why_not_kept
+
 LATEST: Final = "latest"
 LATEST_VERSIONS: Final = {
     "fast": "2026-06-15",
@@ -68,6 +70,17 @@ def check_version(text: str) -> str:
 
 Pages = Annotated[str, AfterValidator(check_pages)]
 Version = Annotated[str, AfterValidator(check_version)]
+
+
+class _Kept(BaseModel):
+    """What is stored as it came, so it must be such that it can be."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_kept(cls, raw: Any) -> Any:
+        if (reason := why_not_kept(raw)) is not None:
+            raise ValueError(reason)
+        return raw
 
 
 class _Strict(BaseModel):
@@ -141,7 +154,7 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
 MetadataValue = Annotated[str, Field(max_length=1_024)]
 
 
-class ParseChoices(_Strict):
+class ParseChoices(_Kept, _Strict):
     """The options that a saved configuration and a parse request share."""
 
     processing_options: ProcessingOptions | None = None
@@ -166,7 +179,7 @@ class ParseParameters(ParseChoices):
     version: Version
 
 
-class ExtractChoices(BaseModel):
+class ExtractChoices(_Kept):
     """What may be chosen for an extraction. Keys that we do not know are kept: later engines may.
 
     `schema.check_schema` looks into `data_schema`; it takes time that a validator must not.
@@ -196,7 +209,7 @@ class ExtractParameters(ExtractChoices):
     product_type: Literal[Product.EXTRACT]
 
 
-class FreeParameters(BaseModel):
+class FreeParameters(_Kept):
     """The parameters of a product that we do not run: kept as they are."""
 
     model_config = ConfigDict(extra="allow")
@@ -236,7 +249,7 @@ class ParseRequest(ParseChoices):
         return {name: value for name, value in chosen.items() if value != "configured"}
 
 
-class ExtractRequest(BaseModel):
+class ExtractRequest(_Kept):
     """An extract job as it is asked for: over one file or parse job, with one of two ways to say how."""
 
     file_input: str = Field(min_length=1, max_length=200)

@@ -6,6 +6,7 @@ check below nor an engine ever follows one without an end. References lead to pl
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +24,8 @@ MAX_FOLLOWED: Final = 50_000
 """The same with each reference counted anew: what one walk by an engine may cost."""
 MAX_NESTING: Final = 64
 """Keywords inside each other, references followed."""
+MAX_TREE: Final = 160
+"""Of any JSON, whatever it means: objects and lists inside each other."""
 _SHOWN: Final = 200
 
 _ONE: Final = (
@@ -40,6 +43,35 @@ _ONE: Final = (
 _LISTS: Final = ("anyOf", "allOf", "oneOf", "prefixItems")
 _MAPS: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _REFUSED: Final = ("$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor")
+
+
+def why_not_kept(tree: Any) -> str | None:
+    """Why JSON of a stranger cannot be stored and given back: it is nested too deep, or holds text or numbers
+    that are none. None when it can."""
+    level: list[Any] = [tree]
+    for _ in range(MAX_TREE):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += [*value, *value.values()]
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, str) and not _is_text(value):
+                return "it holds text that is not Unicode, or a NUL character"
+            elif isinstance(value, float) and not math.isfinite(value):
+                return "it holds a number that is not finite"
+        if not inner:
+            return None
+        level = inner
+    return f"it is nested deeper than {MAX_TREE} levels"
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 class SchemaRefused(ValueError):
@@ -65,10 +97,9 @@ class _Weight:
 def check_schema(schema: Mapping[str, Any]) -> None:
     """Raise `SchemaRefused` unless the schema is good. Takes up to two seconds for the largest: not for an
     event loop."""
-    try:
-        raw = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))
-    except RecursionError:
-        raise SchemaRefused("$", "it is nested too deep") from None
+    if (reason := why_not_kept(schema)) is not None:
+        raise SchemaRefused("$", reason)
+    raw = len(json.dumps(schema, ensure_ascii=False, separators=(",", ":")))
     if raw > MAX_RAW:
         raise SchemaRefused("$", f"it has {raw:,} characters; at most {MAX_RAW:,} are allowed")
     if schema.get("type") != "object":
