@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+import pytest
 
 FELT_WITHIN_S = 5.0
 
@@ -15,7 +16,7 @@ class Operator:
     """The operator's door to the lane of the default project."""
 
     def __init__(self, stack: Any) -> None:
-        self._http = httpx.Client(
+        self.http = httpx.Client(
             base_url=f"{stack.base_url}/api/v1/admin",
             headers={"authorization": f"Bearer {stack.key('operator')}"},
             timeout=30,
@@ -32,10 +33,18 @@ class Operator:
             self.limit()
 
     def limit(self, **limits: Any) -> None:
-        self._http.put(self._lane, json=limits).raise_for_status()
+        self.http.put(self._lane, json=limits).raise_for_status()
 
     def explain(self, batch_id: str) -> dict[str, Any]:
-        return dict(self._http.get(f"/batches/{batch_id}/explain").raise_for_status().json())
+        return dict(self.http.get(f"/batches/{batch_id}/explain").raise_for_status().json())
+
+
+@pytest.fixture
+def operator(stack: Any) -> Iterator[Operator]:
+    """The operator of the shared stack."""
+    made = Operator(stack)
+    with made.http:
+        yield made
 
 
 def texts(count: int) -> list[tuple[str, bytes]]:
@@ -51,8 +60,7 @@ def starts_of(stack: Any, batch_id: str) -> list[float]:
     return [float(row["at"]) for row in rows]
 
 
-def test_a_rate_is_kept_without_a_sweep_in_between(stack: Any) -> None:
-    operator = Operator(stack)
+def test_a_rate_is_kept_without_a_sweep_in_between(stack: Any, operator: Operator) -> None:
     with operator.limited(jobs_per_minute=240):
         batch_id = stack.open_batch(texts(24))
         assert stack.wait_final(batch_id) == "COMPLETED"
@@ -62,8 +70,7 @@ def test_a_rate_is_kept_without_a_sweep_in_between(stack: Any) -> None:
     stack.assert_exact(batch_id, 24)
 
 
-def test_a_throttled_batch_says_why_and_until_when_and_that_is_true(stack: Any) -> None:
-    operator = Operator(stack)
+def test_a_throttled_batch_says_why_and_until_when_and_that_is_true(stack: Any, operator: Operator) -> None:
     with operator.limited(jobs_per_minute=10):
         batch_id = stack.open_batch(texts(40))
         stack.wait_for(lambda: stack.client.batches.get(batch_id).status == "THROTTLED", within_s=20)
@@ -82,8 +89,7 @@ def test_a_throttled_batch_says_why_and_until_when_and_that_is_true(stack: Any) 
     stack.assert_exact(batch_id, 40)
 
 
-def test_a_hold_stops_everything_and_lets_go(stack: Any) -> None:
-    operator = Operator(stack)
+def test_a_hold_stops_everything_and_lets_go(stack: Any, operator: Operator) -> None:
     with operator.limited(hold={"reason": "moving house"}):
         batch_id = stack.open_batch(texts(5))
         stack.wait_for(lambda: stack.client.batches.get(batch_id).status == "THROTTLED", within_s=20)
@@ -95,8 +101,7 @@ def test_a_hold_stops_everything_and_lets_go(stack: Any) -> None:
     assert stack.wait_final(batch_id) == "COMPLETED"
 
 
-def test_a_job_that_comes_alone_obeys_the_limits_of_its_project(stack: Any) -> None:
-    operator = Operator(stack)
+def test_a_job_that_comes_alone_obeys_the_limits_of_its_project(stack: Any, operator: Operator) -> None:
     file = stack.client.files.create(file=("a.txt", b"alone"), purpose="parse")
     with operator.limited(hold={"reason": "not now"}):
         job = stack.client.parsing.create(tier="fast", version="latest", file_id=file.id)
