@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from services.worker.engines.port import ParseRequest, Sandboxed
+from services.worker.engines.port import Extractor, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
 from services.worker.tally import Tally
 from shared.config import Settings
@@ -36,13 +36,15 @@ QUARANTINE_S = (1.0, 30.0)
 
 @dataclass(slots=True)
 class Runtime:
-    """One process's means. `stopping` is set when the worker was asked to leave."""
+    """One process's means. `extractor` is there when values are taken out by a model elsewhere; `stopping` is
+    set when the worker was asked to leave."""
 
     resources: Resources
     beats: Resources
     queues: list[str]
     sandbox: Sandboxed
     scratch: Path
+    extractor: Extractor | None = None
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
@@ -119,7 +121,8 @@ async def open_runtime(settings: Settings, queues: list[str], asked_to_stop: Cal
     resources = open_resources(settings, name="worker", pool_size=3)
     beats = open_resources(settings, name="beat", pool_size=1, queue=resources.queue)
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
-    runtime = Runtime(resources, beats, queues, Sandbox(), scratch)
+    # Rules need nothing from here; a model that the settings name is opened here, as the last argument.
+    runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor=None)
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
         asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
@@ -132,6 +135,8 @@ async def close_runtime(runtime: Runtime) -> None:
     for watcher in runtime.watchers:
         watcher.cancel()
     await runtime.sandbox.close()
+    if runtime.extractor is not None:
+        await runtime.extractor.close()
     shutil.rmtree(runtime.scratch, ignore_errors=True)
     async with runtime.unit_of_work() as uow:
         await worker_service.leave(uow, runtime.worker_id)
