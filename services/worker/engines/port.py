@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shared.jobs.codes import FailureCode
-from shared.jobs.result import ResultDocument
+from shared.jobs.result import Extraction, ResultDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,22 @@ class Sandboxed(Protocol):
 
     async def close(self) -> None:
         """End everything and delete every file, results not yet taken included."""
+        ...
+
+
+class Extractor(Protocol):
+    """Takes the values of a schema out of a document that was read, by asking somebody outside the
+    sandbox."""
+
+    async def extract(
+        self, document: ResultDocument, parameters: Mapping[str, Any]
+    ) -> "Extraction | Done | Again | Infra":
+        """The values, or how the document ends instead, or when to ask again. Raises nothing for what an
+        endpoint can do."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
         ...
 
 
