@@ -16,6 +16,7 @@ from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import ledger, running
+from shared.jobs.ledger import NewChunk
 from shared.jobs.result import decode, text_full
 from shared.jobs.running import Hand
 from shared.wiring import Resources
@@ -98,8 +99,8 @@ async def add_job(
             s=len(content),
             c='{"tier": "cost_effective"}' if options is None else str(options),
         )
-        chunk = {"project_id": project, "job_type": KIND, "queue": "parse", "batch_id": None, "lo": None}
-        await ledger.grant(uow.session, [{**chunk, "hi": None, "job_id": job, "size": 1, "rank": 0.0}])
+        chunk = NewChunk(project_id=project, job_type=KIND, queue="parse", job_id=job, size=1, rank=0.0)
+        await ledger.grant(uow.session, [chunk])
         await uow.commit()
     return job
 
