@@ -15,6 +15,7 @@ from services.worker.engines.port import Again, Done, Extractor, Infra
 from services.worker.llm import LanguageModel
 from services.worker.llm.schema import to_ask
 from shared.jobs.result import Extraction, decode, encode
+from tests.endpoint.gateway import Gateway
 from tests.endpoint.server import ModelServer
 from tests.services.worker.llm.conftest import INVOICE, MODEL, SCHEMA, asking, document, model_of
 
@@ -187,18 +188,28 @@ async def test_many_at_once_over_one_that_serves_one(server: ModelServer) -> Non
     await model.close()
 
 
-async def test_a_server_that_starts_and_dies_is_told_apart_from_a_document() -> None:
-    server = ModelServer(context=1_024).start()
+async def test_a_server_that_starts_and_dies_is_told_apart_from_a_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.worker.llm.endpoint.QUICK_RETRY_S", 0.0)
+    server = ModelServer(context=4_096)
     model = model_of(server)
-    before: set[str] = set()
-    async with asyncio.timeout(60):
-        while not isinstance(found := await model.extract(document(INVOICE), asking()), Extraction):
-            assert isinstance(found, Again | Infra), found
-            before.add(found.reason)
-            model._patience._closed_until = 0.0
-            await asyncio.sleep(0)
-    assert before
-    assert all(reason.startswith(("UPSTREAM_DOWN", "NO_ANSWER")) for reason in before), before
+
+    async def ask_until_answered() -> list[Again | Infra]:
+        before: list[Again | Infra] = []
+        async with asyncio.timeout(60):
+            while not isinstance(found := await model.extract(document(INVOICE), asking()), Extraction):
+                assert isinstance(found, Again | Infra), found
+                before.append(found)
+                # As if the time had passed for which it is left alone.
+                model._patience._closed_until = 0.0
+                if len(before) == 1:
+                    server.start()
+        return before
+
+    reasons = {found.reason for found in await ask_until_answered()}
+    assert "UPSTREAM_DOWN: it cannot be reached (ConnectError)" in reasons
+    assert any("HTTP 503: Loading model" in reason for reason in reasons), reasons
     asked = asyncio.create_task(model.extract(document(INVOICE, "tell all " * 300), asking()))
     await asyncio.sleep(0.3)
     assert not asked.done()
@@ -207,6 +218,21 @@ async def test_a_server_that_starts_and_dies_is_told_apart_from_a_document() -> 
     assert isinstance(found, Infra), found
     assert found.reason.startswith("UPSTREAM_DOWN: it cannot be reached")
     await model.close()
+
+
+async def test_a_gateway_that_limits_is_obeyed(server: ModelServer) -> None:
+    async with Gateway(server, every_s=30) as gateway:
+        model = LanguageModel(gateway.base_url, api_key=server.key, model=MODEL, timeout_s=60, max_tokens=100)
+        assert_fits(await model.extract(document(INVOICE), asking()))
+        for number in range(3):
+            found = await model.extract(document(INVOICE, f"{number}"), asking())
+            assert isinstance(found, Again), found
+            assert found.reason.startswith("UPSTREAM_RATE: HTTP 429")
+            assert 25 < found.after <= 30
+        assert gateway.refused == 1, "after one refusal the others wait without a request"
+        assert gateway.keys == {f"Bearer {server.key}"}
+        assert gateway.models == {MODEL}
+        await model.close()
 
 
 def _question(schema: dict[str, Any]) -> Any:
