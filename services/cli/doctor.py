@@ -16,7 +16,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
 ) -> int:
-    """Check Python, database, broker, storage and disk. Exit code 1 when something is to be done."""
+    """Check Python, database, broker, storage, disk and the engine for values. Exit code 1 when something is to be done."""
     import asyncio
 
     from services.cli.checks import CHECKS, Finding

@@ -3,8 +3,9 @@
 Run as a program: `serve.py MODEL PORT CONTEXT PARALLEL [KEY]`. It prints `ready` when it answers.
 """
 
-import signal
+import os
 import sys
+import time
 
 import xllamacpp
 
@@ -29,7 +30,10 @@ def main() -> None:
     server = xllamacpp.Server(params)
     sys.stdout.write(f"ready {server.listening_address}\n")
     sys.stdout.flush()
-    signal.pause()
+    # Nobody is left to kill it when the tests themselves were killed.
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,14 @@ class Endpoint:
         except (ValueError, KeyError, TypeError):
             return Busy(None, "its list of models is not one")
 
+    async def answers(self) -> bool:
+        """Does it answer something light, be it with a refusal? Then it is there, and has time."""
+        try:
+            response = await self._http.get("models", timeout=CONNECT_S)
+        except httpx.HTTPError:
+            return False
+        return response.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+
     async def close(self) -> None:
         """Give connections back."""
         await self._http.aclose()

@@ -17,7 +17,7 @@ from services.worker.llm.answers import Busy, Down, FormatRefused, Rated, Refuse
 from services.worker.llm.endpoint import Endpoint, Question
 from services.worker.llm.gathering import Taken
 from services.worker.llm.grounding import Ground
-from services.worker.llm.patience import TRIES, Patience
+from services.worker.llm.patience import Patience
 from services.worker.llm.pieces import SMALLEST, Piece, cut, messages
 from services.worker.llm.schema import Asked, SchemaUnusable
 from shared.jobs.codes import FailureCode
@@ -202,16 +202,11 @@ class LanguageModel:
         return smaller
 
     async def _not_now(self, document: str, answer: Rated | Busy | Slow | Down) -> Again | Infra | _Ended:
-        outcome = self._patience.wait(document, answer)
-        if isinstance(answer, Rated | Down):
+        answers = isinstance(answer, Busy | Slow) and await self._endpoint.answers()
+        outcome = self._patience.wait(document, answer, answers=answers)
+        if not answers or not self._patience.is_the_document(document):
             return outcome
         tries = self._patience.tries(document)
-        # Nobody else may be there to show that the endpoint works; then it is asked for something light.
-        given_up = self._patience.is_the_document(document) or (
-            tries >= TRIES and isinstance(await self._endpoint.models(), list)
-        )
-        if not given_up:
-            return outcome
         message = f"The model gave no answer for this document in {tries} tries: {answer.detail}."
         return _Ended(FailureCode.LLM_UNAVAILABLE, message, retryable=True)
 

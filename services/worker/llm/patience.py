@@ -53,18 +53,19 @@ class Patience:
         self._answers += 1
         self._in_row = 0
 
-    def wait(self, document: str, answer: Rated | Busy | Slow | Down) -> Again | Infra:
-        """When to ask again, and what for."""
+    def wait(self, document: str, answer: Rated | Busy | Slow | Down, *, answers: bool) -> Again | Infra:
+        """When to ask again, and why. `answers`: the endpoint does answer something light; only then can it
+        be the document that it does not answer."""
         self._in_row += 1
         if isinstance(answer, Down):
             return self._close(_growing(self._in_row, _DOWN_S), Infra(f"UPSTREAM_DOWN: {answer.detail}"))
         if isinstance(answer, Rated):
             after = _growing(self._in_row, _RATED_S) if answer.after is None else answer.after
             return self._close(after, Again(after, f"UPSTREAM_RATE: {answer.detail}"))
-        tries = self._count(document)
+        tries = self._count(document) if answers else self._in_row
         asked_for = answer.after if isinstance(answer, Busy) else None
         after = _growing(tries, _AGAIN_S) if asked_for is None else asked_for
-        if asked_for is not None or self._in_row >= FAILURES_OF_AN_ENDPOINT:
+        if not answers or asked_for is not None or self._in_row >= FAILURES_OF_AN_ENDPOINT:
             return self._close(after, Again(after, f"UPSTREAM_DOWN: {answer.detail}"))
         return Again(after, f"NO_ANSWER: {answer.detail}")
 
@@ -74,11 +75,12 @@ class Patience:
         return 0 if failing is None else failing.times
 
     def is_the_document(self, document: str) -> bool:
-        """Was it tried often enough, while others were answered?"""
+        """Was it tried often enough? Less often is enough when others were answered meanwhile."""
         failing = self._failing.get(document)
-        if failing is None or failing.times < TRIES_WHILE_OTHERS_WORK:
+        if failing is None:
             return False
-        return self._answers > failing.answers_before
+        others = self._answers > failing.answers_before
+        return failing.times >= (TRIES_WHILE_OTHERS_WORK if others else TRIES)
 
     def forget(self, document: str) -> None:
         """The document has its end."""

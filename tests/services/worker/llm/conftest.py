@@ -52,3 +52,11 @@ async def model(server: ModelServer) -> AsyncIterator[LanguageModel]:
     made = model_of(server)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def mortal() -> Iterator[ModelServer]:
+    """One that was not started yet."""
+    made = ModelServer(context=4_096)
+    yield made
+    made.kill()
