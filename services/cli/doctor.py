@@ -16,7 +16,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
 ) -> int:
-    """Check Python, database, broker, storage, disk and the engine for values. Exit code 1 when something is to be done."""
+    """Check Python, database, broker, storage, disk, extract engine. Exit code 1 when there is work to do."""
     import asyncio
 
     from services.cli.checks import CHECKS, Finding

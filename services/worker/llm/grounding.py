@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Final
 
 from shared.jobs.result import Page
@@ -18,8 +19,10 @@ from shared.jobs.result import Page
 _QUOTES: Final = str.maketrans(
     "\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2010\u2011\u2212", "'''\"\"\"-----"
 )
+_WORD: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"\d[\d.,'\u00a0\u202f ]*\d|\d")
 _LONG_WORDS: Final = 8
+_THOUSANDS: Final = 3
 _SHOWN: Final = 200
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_NAMES: Final = "|".join(_MONTHS)
@@ -62,11 +65,6 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold().split())
 
 
-def numbers(text: str) -> set[float]:
-    """What the digits of the text may mean: `1.234` is read both ways."""
-    return {value for token in _NUMBER.findall(text) for value in _readings(token)}
-
-
 def dates(text: str) -> dict[date, str]:
     """The days that the text names, each with the words for it. `03/04/2024` is both days that it may be."""
     found: dict[date, str] = {}
@@ -91,7 +89,7 @@ class PageText:
         return plain(self.text)
 
     @cached_property
-    def solid(self) -> str:
+    def solid(self) -> tuple[str, frozenset[int]]:
         """Its letters and digits alone."""
         return _solid(self.plain)
 
@@ -147,9 +145,9 @@ class Ground:
                 (Found(Confidence.QUOTED, p.number, p.dates[day]) for p in self._pages if day in p.dates),
                 None,
             )
-        solid = _solid(wanted)
+        solid, _ = _solid(wanted)
         for page in self._pages:
-            if len(solid) > 1 and solid in page.solid:
+            if len(solid) > 1 and _stands_solid(page.solid, solid):
                 return Found(Confidence.SPACED, page.number, value[:_SHOWN])
         return Found(Confidence.TOLD) if len(wanted.split()) > _LONG_WORDS else None
 
@@ -174,20 +172,44 @@ def _as_written(text: str, value: str) -> str:
     return (found.group() if found else value)[:_SHOWN]
 
 
-def _solid(text: str) -> str:
-    return "".join(char for char in text if char.isalnum())
+def _solid(text: str) -> tuple[str, frozenset[int]]:
+    """Letters and digits alone, and the places in them at which a word of the text began or ended."""
+    words = _WORD.findall(text)
+    ends = accumulate((len(word) for word in words), initial=0)
+    return "".join(words), frozenset(ends)
+
+
+def _stands_solid(where: tuple[str, frozenset[int]], wanted: str) -> bool:
+    text, edges = where
+    place = text.find(wanted)
+    while place >= 0:
+        if place in edges and place + len(wanted) in edges:
+            return True
+        place = text.find(wanted, place + 1)
+    return False
 
 
 def _readings(token: str) -> Iterator[float]:
-    digits = re.sub(r"[^\d.,]", "", token).rstrip(".,")
     # Words apart may be one number with a space in it, or several numbers side by side.
-    parts = [part.rstrip(".,'") for part in re.split(r"[\s']+", token)]
-    for text in {digits, *parts}:
-        for candidate in (text.replace(",", ""), text.replace(".", "").replace(",", ".")):
-            try:
-                yield float(candidate)
-            except ValueError:
-                continue
+    parts = [part.strip(".,'") for part in re.split(r"[\s']+", token)]
+    for text in {re.sub(r"[\s']", "", token).strip(".,"), *parts}:
+        if text:
+            yield from _meanings(text)
+
+
+def _meanings(text: str) -> Iterator[float]:
+    """`1.234,5` can mean one thing only, `1.234` two."""
+    comma, dot = text.rfind(","), text.rfind(".")
+    if comma >= 0 and dot >= 0:
+        thousands, decimal = (",", ".") if dot > comma else (".", ",")
+        if text.count(decimal) == 1:
+            yield float(text.replace(thousands, "").replace(decimal, "."))
+        return
+    mark = "," if comma >= 0 else "."
+    if text.count(mark) > 1 or len(text.rpartition(mark)[2]) == _THOUSANDS:
+        yield float(text.replace(mark, ""))
+    if text.count(mark) <= 1:
+        yield float(text.replace(mark, "."))
 
 
 def _days(match: re.Match[str]) -> Iterator[date]:

@@ -69,7 +69,8 @@ def hold_to(schema: Schema, answer: Any) -> Any:
             if not errors:
                 return held["held"]
             # The deepest first: what is mended inside need not be thrown away outside.
-            for error in sorted(errors, key=lambda error: -len(error.absolute_path)):
+            inside = [deep for error in errors for deep in _inside(error)]
+            for error in sorted(inside, key=lambda error: -len(error.absolute_path)):
                 _mend(held, ["held", *error.absolute_path], error)
     except (referencing.exceptions.Unresolvable, jsonschema.SchemaError, RecursionError) as error:
         raise SchemaUnusable("data_schema refers to something that is not in it.") from error
@@ -148,6 +149,24 @@ def _missing(root: Schema, schema: Any, value: Any, path: str, depth: int) -> It
     elif isinstance(value, list):
         for place, item in enumerate(value):
             yield from _missing(root, items_of(root, schema), item, f"{path}[{place}]", depth + 1)
+
+
+def _inside(error: ValidationError) -> list[ValidationError]:
+    """What is wrong within a choice, if one of its branches fits but for something further in."""
+    branches: dict[Any, list[ValidationError]] = {}
+    for child in error.context or ():
+        branches.setdefault(child.schema_path[0], []).append(child)
+    fitting = [
+        children
+        for children in branches.values()
+        if all(child.relative_path or child.validator == "additionalProperties" for child in children)
+    ]
+    if not fitting:
+        return [error]
+    strange = sorted(
+        fitting, key=lambda children: (not all(c.relative_path for c in children), len(children))
+    )
+    return [deep for child in strange[0] for deep in _inside(child)]
 
 
 def _mend(held: dict[str, Any], path: list[Any], error: ValidationError) -> None:

@@ -29,3 +29,9 @@ async def test_rules_need_nobody() -> None:
         "rules: no model is asked",
         "",
     )
+
+
+async def test_a_wrong_key_is_told_and_not_shown(server: ModelServer) -> None:
+    _, advice = await said(server, api_key="sk-of-a-stranger")
+    assert "BATCHMILL_EXTRACT__API_KEY" in advice
+    assert "stranger" not in advice
