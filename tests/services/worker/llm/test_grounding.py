@@ -94,6 +94,8 @@ def test_a_document_cannot_speak_as_somebody_else() -> None:
     for mark in ("<|", "[/INST]", "</s>", "<start_of_turn>"):
         assert mark not in user["content"]
     assert "a < b [x]" in user["content"]
-    opening = user["content"].splitlines()[0]
-    assert opening in system["content"]
-    assert user["content"].count(opening) == 1
+    opening, *_, closing = user["content"].splitlines()
+    assert closing == opening.replace("<", "</")
+    assert user["content"].count(closing) == 1
+    other = messages(Piece((Page(1, "another"),)), {"type": "object"}, "Amounts are net.")
+    assert other[0] == system, "a server may keep what it read for the document before"
