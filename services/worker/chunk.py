@@ -69,6 +69,7 @@ class ChunkRun:
                 break
             if isinstance(outcome, JobEnd):
                 self._ends.append(outcome)
+                self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
             else:
                 self._again_in = max(self._again_in, outcome.after)
                 self._again_for = outcome.reason[:LONGEST_REASON]

@@ -115,7 +115,8 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
         # Another batch may have waited for the place of this one (protocol rule 11).
         uow.ring(Dispatch(batch.project_id, batch.job_type))
         return Step.ENDED
-    if batch.fed_seq < batch.total and batch.stop_as is None:
+    # A lane that refused this batch has a due time of its own: ten thousand waiting batches are one bell.
+    if batch.fed_seq < batch.total and batch.stop_as is None and batch.status != "THROTTLED":
         uow.ring(Dispatch(batch.project_id, batch.job_type))
     await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
     return Step.WAITING

@@ -58,9 +58,9 @@ class Progress:
 class Standing:
     """What a batch has in the ledger, and what its lane says, in one snapshot.
 
-    `ready` includes chunks that may start `later`, the first of them at `ready_at`; `unfed` is files not granted yet;
-    `reason` is why a chunk was last given back. `hold_reason` is None without a hold, `hold_until` None for
-    one without an end.
+    `ready` includes chunks that may start `later`, the first of them at `ready_at`; `unfed` is files not
+    granted yet; `reason` is why a chunk was last given back. `hold_reason` is None without a hold,
+    `hold_until` None for one without an end.
     """
 
     taken: int

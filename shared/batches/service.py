@@ -82,7 +82,7 @@ async def cancel_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Bat
     """
     batch = await get_batch(uow, project_id, batch_id)
     if await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
-        # In the same commit: what was granted does not start after the answer (protocol rule 16).
+        # In the same commit: no chunk is taken after the answer (protocol rule 16).
         await reclaim.flag_stop(uow.session, batch_id)
         uow.ring(Advance(batch_id))
     batch = await repository.reread(uow.session, batch)

@@ -289,6 +289,16 @@ async def test_waiting_for_a_limit_earns_no_credit_before_others(mill: Any) -> N
     assert await mill.one("SELECT min(rank) FROM chunks WHERE state = 'READY'") >= 500
 
 
+async def test_a_throttled_batch_does_not_ring_a_lane_that_looks_by_itself(mill: Any, bells: Any) -> None:
+    await limit(mill, hold=Hold("wait"))
+    batch_id = await opened(mill, 3)
+    await mill.dispatch()
+    bells.rung.clear()
+    await mill.advance(batch_id)
+    assert bells.rung == []
+    assert await mill.one("SELECT wake_at IS NOT NULL FROM lanes")
+
+
 async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -> None:
     batch_id = await opened(mill, 3)
     await mill.dispatch()
