@@ -13,6 +13,7 @@ from services.api import (
     directories,
     directory_files,
     error_handlers,
+    extract,
     files,
     health,
     metrics,
@@ -41,6 +42,7 @@ PAGES = (
     batches,
     batch_results,
     parse,
+    extract,
     admin,
 )
 

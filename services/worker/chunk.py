@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
+from services.worker.extraction import Extracting
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from shared.db.outage import will_pass
 from shared.jobs import running
 from shared.jobs.codes import FailureCode
+from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
 from shared.storage.port import BlobMissing, StorageDown
@@ -38,6 +40,11 @@ class ChunkRun:
         self._runtime = runtime
         self._chunk = assignment.chunk
         self._parameters = assignment.parameters
+        self._extracting = (
+            Extracting(assignment.parameters, runtime.extractor)
+            if assignment.chunk.job_type == JobType.EXTRACT
+            else None
+        )
         self._heart = heart
         self._ends: list[JobEnd] = []
         self._flushed_at = time.monotonic()
@@ -111,9 +118,7 @@ class ChunkRun:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
         try:
             fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
-            request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
-            outcome = await self._runtime.sandbox.run(request, project_id=str(self._chunk.project_id))
-            return await self._end_of(file, outcome)
+            return await self._end_of(file, await self._outcome(file, fetched))
         except BlobMissing:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
         except StorageDown as error:
@@ -127,6 +132,13 @@ class ChunkRun:
         finally:
             if fetched is not None and fetched.parent == self._runtime.scratch:
                 fetched.unlink(missing_ok=True)
+
+    async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
+        sandbox, project = self._runtime.sandbox, str(self._chunk.project_id)
+        if self._extracting is not None:
+            return await self._extracting.outcome(sandbox, file, fetched, project_id=project)
+        request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
+        return await sandbox.run(request, project_id=project)
 
     async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
         if not isinstance(outcome, Done):

@@ -142,8 +142,10 @@ async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun
     where = "j.id = :job" if chunk.job_id else "j.batch_id = :batch AND j.seq BETWEEN :lo AND :hi"
     rows = await session.execute(
         text(
-            "SELECT j.id, j.name, j.size_bytes, f.storage_key"
-            " FROM jobs j LEFT JOIN files f ON f.id = j.file_id"
+            "SELECT j.id, j.name, j.size_bytes, coalesce(p.result_key, f.storage_key),"
+            "  p.result_key IS NOT NULL"
+            " FROM jobs j LEFT JOIN files f ON f.id = j.file_id AND j.parse_job_id IS NULL"
+            " LEFT JOIN jobs p ON p.id = j.parse_job_id AND p.project_id = j.project_id"
             f" WHERE {where} AND j.status = 'PENDING' ORDER BY j.seq"
         ),
         chunk.place,

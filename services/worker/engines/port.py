@@ -18,11 +18,14 @@ from shared.jobs.result import Extraction, ResultDocument
 class ParseRequest:
     """One document to read. `path` may be read-only and need have no extension; `name` is what its owner
     calls it. `options` are the parameters of a `parse_v2` configuration; those that no engine knows are
-    ignored."""
+    ignored. `parsed`: the path holds a result object, and only its pages are chosen anew. `extract`: take
+    values out of it too, by rules; the parameters of an `extract_v2` configuration."""
 
     path: Path
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    parsed: bool = False
+    extract: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +125,13 @@ class Engine(Protocol):
     def parse(self, source: Source, options: Mapping[str, Any]) -> ResultDocument:
         """Read the document. Raises `Refused`; `OSError` for trouble with the disk; anything else is a
         defect and ends the document as ENGINE_ERROR."""
+        ...
+
+
+class Rules(Protocol):
+    """The shape of the module that takes values out by rules. It runs in the child, on untrusted text."""
+
+    def extract(self, document: ResultDocument, parameters: Mapping[str, Any]) -> Extraction:
+        """The values of `data_schema`; null where the document gives none. Raises `Refused`
+        (SCHEMA_INVALID); anything else is a defect and ends the document as ENGINE_ERROR."""
         ...
