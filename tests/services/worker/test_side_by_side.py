@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from services.worker.engines.port import Again, Infra, Outcome, ParseRequest
 from services.worker.llm import LanguageModel
-from services.worker.runtime import Runtime
+from services.worker.runtime import Runtime, close_runtime, open_runtime
 from services.worker.tasks.work import work
+from shared.config import Extract, Settings
 from shared.lanes import service as lane_service
 from shared.wiring import Resources
 from shared.workers import service as worker_service
@@ -213,3 +214,26 @@ async def hold_of(runtime: Runtime) -> Any:
             text("SELECT hold_reason, CAST(extract(epoch FROM hold_until - now()) AS float8) FROM lanes")
         )
         return tuple(found.one())
+
+
+async def test_a_process_opens_the_model_of_its_settings_and_advertises_it(settings: Settings) -> None:
+    named = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "side_by_side": 3}
+    chosen = settings.model_copy(update={"extract": Extract.model_validate(named)})
+    runtime = await open_runtime(chosen, ["parse", QUEUE], lambda: False)
+    try:
+        assert isinstance(runtime.extractor, LanguageModel)
+        async with asyncio.timeout(10), runtime.unit_of_work() as uow:
+            while await worker_service.slots_of(uow, QUEUE) != 3:
+                await asyncio.sleep(0.05)
+            assert await worker_service.slots_of(uow, "parse") == 1
+    finally:
+        await close_runtime(runtime)
+
+
+async def test_a_process_without_one_works_by_rules(settings: Settings) -> None:
+    runtime = await open_runtime(settings, [QUEUE], lambda: False)
+    try:
+        assert runtime.extractor is None
+        assert runtime.side_by_side(QUEUE) == 1
+    finally:
+        await close_runtime(runtime)
