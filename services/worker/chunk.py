@@ -19,6 +19,7 @@ from shared.jobs import running
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
+from shared.lanes import service as lane_service
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 
@@ -28,6 +29,8 @@ log = logger(__name__)
 FLUSH_EVERY_S: Final = 0.25
 GRACE_S: Final = 2.0
 INFRA_AGAIN_S: Final = 5.0
+UPSTREAM: Final = "UPSTREAM_"
+LONGEST_REASON: Final = 300
 
 
 class ChunkRun:
@@ -47,6 +50,7 @@ class ChunkRun:
         self._flushed_at = time.monotonic()
         self._busy_s = 0.0
         self._again_in = 1.0
+        self._again_for: str | None = None
 
     async def run(self, files: list[FileToRun]) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
@@ -58,6 +62,9 @@ class ChunkRun:
             outcome = await self._watched(file)
             if self._heart.hand is Hand.FENCED:
                 log.warning("fenced: the lease went to another worker")
+                return
+            if isinstance(outcome, Infra | Again) and outcome.reason.startswith(UPSTREAM):
+                await self._wait_for_upstream(outcome)
                 return
             if isinstance(outcome, Infra):
                 await self._stumble(outcome.reason)
@@ -72,6 +79,7 @@ class ChunkRun:
                 self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
             else:
                 self._again_in = max(self._again_in, outcome.after)
+                self._again_for = outcome.reason[:LONGEST_REASON]
             if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():
                 return
         await self._close()
@@ -173,7 +181,12 @@ class ChunkRun:
         async def close() -> Hand:
             async with self._runtime.unit_of_work() as uow:
                 return await running.close(
-                    uow, self._chunk, self._ends, seconds=self._busy_s, again_in=self._again_in
+                    uow,
+                    self._chunk,
+                    self._ends,
+                    seconds=self._busy_s,
+                    again_in=self._again_in,
+                    again_for=self._again_for,
                 )
 
         await self._insist(close)
@@ -190,6 +203,23 @@ class ChunkRun:
                 return await running.suspect(uow, self._chunk, self._ends, after=INFRA_AGAIN_S, reason=reason)
 
         await self._insist(suspect)
+
+    async def _wait_for_upstream(self, outcome: Again | Infra) -> None:
+        """Somebody whom we ask wants fewer questions or is away. The whole lane waits for him, and nothing is
+        counted against a document or this process."""
+        after = outcome.after if isinstance(outcome, Again) else INFRA_AGAIN_S
+        reason = outcome.reason[:LONGEST_REASON]
+
+        async def hold() -> None:
+            async with self._runtime.unit_of_work() as uow:
+                await lane_service.hold_for(
+                    uow, self._chunk.project_id, self._chunk.job_type, reason=reason, seconds=after
+                )
+                await uow.commit()
+
+        # Before the release, in a transaction of its own: the lane is locked first or alone.
+        await self._insist(hold)
+        await self._give_back(after, reason)
 
     async def _give_back(self, after: float, reason: str | None) -> None:
         async def release() -> Hand:

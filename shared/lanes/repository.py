@@ -115,6 +115,22 @@ async def set_limits(
     )
 
 
+async def lengthen_hold(
+    session: AsyncSession, project_id: UUID, job_type: str, *, reason: str, seconds: float
+) -> bool:
+    """Hold the lane for so long, unless it is held for longer already. Answers whether the hold is new."""
+    won = await session.execute(
+        text(
+            "UPDATE lanes SET hold_reason = :r,"
+            " hold_until = now() + make_interval(secs => CAST(:s AS float8))"
+            " WHERE project_id = :p AND job_type = :t AND (hold_until IS NULL"
+            "  OR hold_until < now() + make_interval(secs => CAST(:s AS float8))) RETURNING true"
+        ),
+        {"p": project_id, "t": job_type, "r": reason, "s": seconds},
+    )
+    return won.scalar_one_or_none() is True
+
+
 async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float:
     """The queue's virtual time: the start tag in service, or where an idle queue left off.
 

@@ -22,6 +22,7 @@ __all__ = [
     "charge",
     "charge_one",
     "get_limits",
+    "hold_for",
     "lock",
     "open_lane",
     "ring",
@@ -73,6 +74,13 @@ async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits
     await repository.set_limits(uow.session, project_id, job_type, limits, restart_rate=changed)
     uow.ring(Dispatch(project_id, job_type))
     return changed
+
+
+async def hold_for(uow: UnitOfWork, project_id: UUID, job_type: str, *, reason: str, seconds: float) -> bool:
+    """Nothing of the lane is granted for so many seconds; a hold that ends later stays as it is, an
+    operator's without an end always. Answers whether the lane is held by this. Commit before anything else is
+    locked: the lane comes first."""
+    return await repository.lengthen_hold(uow.session, project_id, job_type, reason=reason, seconds=seconds)
 
 
 async def lock(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> LaneRow | None:

@@ -14,13 +14,16 @@ FRESH_S = 15.0
 FORGOTTEN_S = 3600.0
 
 
-async def enlist(uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: int) -> None:
-    """Write the worker's row; commits."""
+async def enlist(
+    uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: int, side_by_side: int = 1
+) -> None:
+    """Write the worker's row; commits. `side_by_side`: chunks of the queue `extract` for each slot."""
     await repository.add(
         uow.session,
         worker_id,
         queues=queues,
         slots=slots,
+        side_by_side=side_by_side,
         version=shared.__version__,
         host=socket.gethostname(),
         pid=os.getpid(),

@@ -48,6 +48,8 @@ BREAKS = [
     ("worker", "services/worker/engines/offence.py", "import services.worker.runtime"),
     ("worker", "services/worker/runtime.py", "import services.worker.tasks.work"),
     ("worker", "services/worker/offence.py", ""),
+    ("worker", "services/worker/llm/endpoint.py", "import services.worker.runtime"),
+    ("llm", "services/worker/llm/grounding.py", "import services.worker.llm.endpoint"),
     ("tasks", "services/worker/tasks/work.py", "import services.worker.tasks.orchestrate"),
     ("engines", "services/worker/engines/text.py", "import services.worker.engines.liteparse"),
     ("engines", "services/worker/engines/port.py", "import services.worker.engines.sandbox"),
