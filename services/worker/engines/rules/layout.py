@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from shared.jobs.result import Page, ResultDocument
@@ -25,13 +26,15 @@ _LINE_MARK: Final = re.compile(r"(?:#{1,6}|[-*+]|>) +")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Words of one line that stand together, and their columns: from `start` up to `end`."""
+    """Words of one line that stand together, and their columns: from `start` up to `end`. `ruled` says that
+    the source wrote it as a cell of a table (Markdown, HTML, CSV): nothing had to be seen in blanks."""
 
     text: str
     page: int
     line: int
     start: int
     end: int
+    ruled: bool = False
 
     def overlaps(self, other: "Cell") -> bool:
         """Whether the two share a column."""
@@ -61,7 +64,7 @@ def grids(document: ResultDocument) -> list[Grid]:
     left, made = MOST_LINES, []
     kind = str(document.document.get("kind", ""))
     for page in document.pages:
-        lines = _lines(page, kind)[:left]
+        lines = _lines(page, kind, left)
         left -= len(lines)
         rows = tuple(tuple(_cells(line, page.page_number, at)) for at, line in enumerate(lines))
         made.append(Grid(page.page_number, rows, _OCR_TRUST if page.ocr else 1.0))
@@ -71,16 +74,15 @@ def grids(document: ResultDocument) -> list[Grid]:
 _Line = str | list[str]
 
 
-def _lines(page: Page, kind: str) -> Sequence[_Line]:
-    """Lines as text, or as the cells of a table's row."""
+def _lines(page: Page, kind: str, most: int) -> Sequence[_Line]:
+    """The first lines as text, or as the cells of a table's row."""
     if kind in ("csv", "tsv") and page.markdown is None:
         csv.field_size_limit(len(page.text) + 1)
-        return list(
-            csv.reader(io.StringIO(page.text), delimiter="\t" if kind == "tsv" else _delimiter(page.text))
-        )
+        delimiter = "\t" if kind == "tsv" else _delimiter(page.text)
+        return list(islice(csv.reader(io.StringIO(page.text), delimiter=delimiter), most))
     if page.markdown is None or (kind not in _TEXT_KINDS and page.text.strip()):
-        return page.text.split("\n")
-    return [_markdown_line(line[:_LONGEST_LINE]) for line in page.markdown.split("\n")]
+        return page.text.split("\n", most)[:most]
+    return [_markdown_line(line[:_LONGEST_LINE]) for line in page.markdown.split("\n", most)[:most]]
 
 
 def _delimiter(text: str) -> str:
@@ -107,7 +109,7 @@ def _cells(line: _Line, page: int, at: int) -> Iterator[Cell]:
             clean = " ".join(words[:_LONGEST_LINE].split())
             if clean:
                 start = place * _TABLE_COLUMN
-                yield Cell(clean, page, at, start, start + min(len(clean), _TABLE_COLUMN))
+                yield Cell(clean, page, at, start, start + min(len(clean), _TABLE_COLUMN - 1), ruled=True)
         return
     bounded = line[:_LONGEST_LINE].replace("\u00a0", " ").replace("\r", " ")
     bounded = _LEADER.sub(lambda found: " " * len(found[0]), bounded)

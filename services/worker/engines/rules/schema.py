@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from services.worker.engines.rules.words import normal, same_as
 
-MOST_LEAVES: Final = 500
+MOST_PARTS: Final = 1_000
+"""Parts of a schema that are looked for: references can make a small schema as large as one likes."""
 _DEEPEST: Final = 8
 _LONGEST_HINT: Final = 5
 _OWN, _SYNONYM, _HINT, _BARE = 1.0, 0.92, 0.86, 0.85
@@ -80,8 +81,8 @@ def arrays(node: Node) -> Iterator[Many]:
 
 
 def read_schema(schema: Mapping[str, Any]) -> Group:
-    """The tree of a root object. References lead inside this schema; what recurs, or is deeper than eight
-    levels, or beyond 500 leaves, is left out of the search and stays null."""
+    """The tree of a root object. References lead inside this schema; what is deeper than eight levels,
+    or beyond `MOST_PARTS`, is left out of the search and stays null."""
     node = _Reader(schema).node(schema, ())
     return node if isinstance(node, Group) else Group((), {}, frozenset())
 
@@ -89,11 +90,12 @@ def read_schema(schema: Mapping[str, Any]) -> Group:
 class _Reader:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
-        self._left = MOST_LEAVES
+        self._left = MOST_PARTS
 
     def node(self, raw: Any, path: tuple[str, ...]) -> Node:
         schema, nullable = self._resolved(raw)
         types = _types(schema)
+        self._left -= 1
         if len(path) > _DEEPEST or self._left <= 0:
             return Leaf(path, schema, "none")
         if "object" in types or isinstance(schema.get("properties"), Mapping):
@@ -105,7 +107,6 @@ class _Reader:
             return Group(path, fields, names, nullable)
         if "array" in types:
             return Many(path, self.node(schema.get("items", {}), (*path, "[]")), nullable)
-        self._left -= 1
         return self._leaf(schema, path, nullable=nullable)
 
     def _resolved(self, raw: Any) -> tuple[Mapping[str, Any], bool]:

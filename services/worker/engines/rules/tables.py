@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from rapidfuzz import fuzz
@@ -64,15 +65,13 @@ def _head(line: Sequence[Cell], leaves: Sequence[Leaf]) -> list[_Column] | None:
     if not 1 <= len(line) <= _MOST_CELLS or len(line) < min(_FEWEST, len(leaves)):
         return None
     names = [normal(cell.text) if len(cell.text.split()) <= _MOST_WORDS_OF_HEAD else "" for cell in line]
-    scored = sorted(
-        (
-            (-_likeness(name, leaf), place, at)
-            for place, name in enumerate(names)
-            if name
-            for at, leaf in enumerate(leaves)
-            if _likeness(name, leaf) > 0
-        ),
-    )
+    likeness = [
+        (-_likeness(name, leaf), place, at)
+        for place, name in enumerate(names)
+        if name
+        for at, leaf in enumerate(leaves)
+    ]
+    scored = sorted(one for one in likeness if one[0] < 0)
     chosen: dict[int, Leaf] = {}
     for _, place, at in scored:
         if place not in chosen and leaves[at] not in chosen.values():
@@ -85,8 +84,12 @@ def _head(line: Sequence[Cell], leaves: Sequence[Leaf]) -> list[_Column] | None:
 def _likeness(name: str, leaf: Leaf) -> float:
     if name in leaf.phrases:
         return leaf.phrases[name]
-    own = " ".join(leaf.words)
-    return 0.8 if own and fuzz.token_sort_ratio(name, own) >= _CLOSE else 0.0
+    return 0.8 if _is_close(name, " ".join(leaf.words)) else 0.0
+
+
+@lru_cache(maxsize=10_000)
+def _is_close(name: str, own: str) -> bool:
+    return bool(own) and fuzz.token_sort_ratio(name, own) >= _CLOSE
 
 
 def _fill(table: Table, grid: Grid, at: int, columns: list[_Column], habits: Habits) -> int:
@@ -119,6 +122,10 @@ def _take(
     placed = _placed(line, columns)
     if placed is None:
         return False
+    if placed and all(cell.ruled for _, cell in placed):
+        # Here the source says what a row is; one that cannot be read is not the end of the table.
+        table.rows.append(Row({leaf.path: [cell] for leaf, cell in placed if leaf is not None}))
+        return True
     good = [leaf for leaf, cell in placed if _fits(leaf, cell, habits)]
     wanted = [leaf for leaf in table.leaves if leaf.kind != "text"]
     if len(good) >= min(_FEWEST, len(table.leaves)) and (not wanted or any(leaf in wanted for leaf in good)):
@@ -149,6 +156,8 @@ def _placed(line: Sequence[Cell], columns: list[_Column]) -> list[tuple[Leaf | N
     placed: list[tuple[Leaf | None, Cell]] = []
     for cell in line:
         far, place = min((_distance(cell, column), at) for at, column in enumerate(columns))
+        if far > _FAR and cell.ruled:
+            continue
         if far > _FAR or place in used:
             return None
         used.add(place)

@@ -19,6 +19,11 @@ _MOST_CELLS: Final = 5_000
 _TOP: Final = 3
 _MOST_WORDS: Final = 5
 _SELLERS: Final = frozenset(("vendor", "seller", "supplier", "merchant", "store", "shop", "issuer"))
+_FEWEST_LABELLED: Final = 2
+_MOST_WORDS_OF_STREET: Final = 8
+_OWN_DATE: Final = frozenset(
+    ("date", "purchase", "transaction", "document", "receipt", "invoice", "order", "issue")
+)
 _ONLY: Final = ("email", "phone", "uri", "date")
 
 
@@ -30,10 +35,13 @@ def add_unlabelled(
     habits: Habits,
 ) -> None:
     """Adds to `given`: the one e-mail, telephone number, web address or date of a document whose schema asks
-    for one of the kind; the currency that all amounts are in; the firm at the top of the first page."""
+    for one of the kind; the currency that all amounts are in; the firm at the top of the first page. Only
+    where labels gave two values before: a letter is not about the schema because it has a date."""
+    if len(given) < _FEWEST_LABELLED:
+        return
     for kind in _ONLY:
         asked = [leaf for leaf in leaves if leaf.kind == kind]
-        if len(asked) == 1 and asked[0].path not in given:
+        if len(asked) == 1 and asked[0].path not in given and _may_stand_alone(asked[0]):
             _add(given, asked[0], _only(pages, _finder(kind, habits)))
     for leaf in leaves:
         if leaf.path in given:
@@ -42,6 +50,11 @@ def add_unlabelled(
             _add(given, leaf, _currency(pages))
         if leaf.kind == "text" and _is_seller(leaf) and pages:
             _add(given, leaf, _letterhead(pages[0], book))
+
+
+def _may_stand_alone(leaf: Leaf) -> bool:
+    """A date without a label is the document's own, never somebody's birthday."""
+    return leaf.kind != "date" or set(leaf.words) <= _OWN_DATE
 
 
 def _add(given: dict[tuple[str, ...], Found], leaf: Leaf, found: Found | None) -> None:
@@ -110,6 +123,7 @@ def _letterhead(grid: Grid, book: Phrasebook) -> Found | None:
             len(text.split()) <= _MOST_WORDS
             and not book.is_label(text)
             and not any(sign.isdigit() or sign in ":@" for sign in text)
+            and not text.endswith((",", "!", "?"))
         )
         under = lines[at + 1][0].text if at + 1 < len(lines) else ""
         if plain and _looks_like_address(under):
@@ -121,4 +135,5 @@ def _letterhead(grid: Grid, book: Phrasebook) -> Found | None:
 def _looks_like_address(text: str) -> bool:
     figures = any(sign.isdigit() for sign in text)
     letters = sum(sign.isalpha() for sign in text)
-    return figures and letters >= _TOP and ":" not in text
+    short = len(text.split()) <= _MOST_WORDS_OF_STREET
+    return figures and letters >= _TOP and ":" not in text and short
