@@ -87,7 +87,7 @@ class _Search:
         return [_object(shaped(_solid(self._root), row, lambda _many: [])) for row in rows if row]
 
     def _rows(self, many: Many, pages: Sequence[Grid], taken: dict[int, set[int]]) -> list[Values]:
-        columns = list(leaves(many.item))
+        columns = [] if isinstance(many.item, Leaf) else list(leaves(many.item))
         found = self._tables(columns, pages, taken)
         # Another table with fewer of the columns is about something else.
         most = max((len(table.leaves) for table in found), default=0)

@@ -12,6 +12,8 @@ _DEEPEST: Final = 8
 _LONGEST_HINT: Final = 5
 _OWN, _SYNONYM, _HINT, _BARE = 1.0, 0.92, 0.86, 0.85
 _FORMATS: Final = {"date": "date", "email": "email", "phone": "phone", "uri": "uri", "url": "uri"}
+# Nobody here reads them, and their form would go unchecked.
+_UNREAD: Final = frozenset(("date-time", "time", "duration"))
 _CHOICES: Final = ("anyOf", "oneOf", "allOf")
 _LEADING_ON: Final = frozenset(("$ref", *_CHOICES))
 # Under a group these words alone say nothing: "Name" on an invoice is anybody's.
@@ -162,7 +164,7 @@ def _kind(schema: Mapping[str, Any], path: tuple[str, ...], options: tuple[Any, 
     for plain in ("boolean", "integer", "number"):
         if plain in types and "string" not in types:
             return plain
-    if types and "string" not in types:
+    if (types and "string" not in types) or schema.get("format") in _UNREAD:
         return "none"
     name = normal(path[-1]).split() if path else []
     by_name = next((kind for kind in ("email", "phone") if kind in name), "text")

@@ -45,7 +45,8 @@ class _Column:
 
 
 def tables(grid: Grid, leaves: Sequence[Leaf], habits: Habits) -> list[Table]:
-    """The tables of a page whose head names at least two of the leaves (one, where there is but one)."""
+    """The tables of a page whose head names at least two of the leaves. Where there is but one, the source
+    must have written the table out as such."""
     found: list[Table] = []
     at = 0
     while at < len(grid.lines):
@@ -64,6 +65,8 @@ def tables(grid: Grid, leaves: Sequence[Leaf], habits: Habits) -> list[Table]:
 def _head(line: Sequence[Cell], leaves: Sequence[Leaf]) -> list[_Column] | None:
     if not 1 <= len(line) <= _MOST_CELLS or len(line) < min(_FEWEST, len(leaves)):
         return None
+    if len(leaves) < _FEWEST and not line[0].ruled:
+        return None  # one word over some lines is a heading as likely as a column
     names = [normal(cell.text) if len(cell.text.split()) <= _MOST_WORDS_OF_HEAD else "" for cell in line]
     likeness = [
         (-_likeness(name, leaf), place, at)

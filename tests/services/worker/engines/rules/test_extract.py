@@ -100,6 +100,12 @@ def test_what_the_schema_refuses_is_null(number: str) -> None:
     assert read(f"Policy number: {number}", FORM).data["policy_number"] is None
 
 
+def test_a_format_that_nobody_checks_is_null() -> None:
+    assert read("Due date: 2024-03-04", asking(due_date={"type": "string", "format": "date-time"})).data == {
+        "due_date": None
+    }
+
+
 def test_limits_of_numbers_hold() -> None:
     schema = asking(quantity={"type": "integer", "minimum": 1, "maximum": 10})
     assert read("Quantity: 10", schema).data == {"quantity": 10}

@@ -97,3 +97,11 @@ def test_words_under_a_table_are_no_row() -> None:
 def test_a_cell_that_is_empty_is_null() -> None:
     text = HEAD + "Advice                                                  2.00\nTape      1    2.00\n"
     assert items(text)[0] == {"description": "Advice", "quantity": None, "unit_price": None, "amount": 2}
+
+
+def test_one_word_over_some_lines_is_no_table() -> None:
+    words = {"type": "array", "items": {"type": "object", "properties": {"notes": {"type": "string"}}}}
+    plain = {"type": "array", "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"lines": words, "notes": plain}}
+    document = ResultDocument("test", (Page(1, "Notes\nFirst line\nSecond line\n"),))
+    assert extract(document, {"data_schema": schema}).data == {"lines": [], "notes": []}
