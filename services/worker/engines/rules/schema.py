@@ -102,7 +102,8 @@ class _Reader:
             return Leaf(path, schema, "none")
         if "object" in types or isinstance(schema.get("properties"), Mapping):
             required = schema.get("required")
-            names = frozenset(required if isinstance(required, list) else ())
+            wanted = required if isinstance(required, list) else []
+            names = frozenset(name for name in wanted if isinstance(name, str))
             properties = schema.get("properties")
             parts = properties if isinstance(properties, Mapping) else {}
             fields = {str(key): self.node(part, (*path, str(key))) for key, part in parts.items()}
@@ -164,7 +165,7 @@ def _kind(schema: Mapping[str, Any], path: tuple[str, ...], options: tuple[Any, 
     for plain in ("boolean", "integer", "number"):
         if plain in types and "string" not in types:
             return plain
-    if (types and "string" not in types) or schema.get("format") in _UNREAD:
+    if (types and "string" not in types) or str(schema.get("format")) in _UNREAD:
         return "none"
     name = normal(path[-1]).split() if path else []
     by_name = next((kind for kind in ("email", "phone") if kind in name), "text")

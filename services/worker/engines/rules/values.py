@@ -1,12 +1,14 @@
 """A text as the value of a leaf, or not: each kind has its reader, and the schema has the last word."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, UnknownType
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from services.worker.engines.rules.amounts import Point, read_amount
 from services.worker.engines.rules.choices import read_boolean, read_choice
@@ -54,10 +56,24 @@ def read(leaf: Leaf, text: str, habits: Habits) -> Reading | None:
 def is_valid(leaf: Leaf, value: Any) -> bool:
     """Whether the schema of the leaf takes this value, formats and patterns included."""
     try:
-        return bool(Draft202012Validator(leaf.schema, format_checker=_FORMATS).is_valid(value))
-    except (SchemaError, re.error, TypeError, ValueError, RecursionError):
+        return bool(_validator(leaf.schema).is_valid(value))
+    except (
+        SchemaError,
+        UnknownType,
+        Unresolvable,
+        re.error,
+        TypeError,
+        ValueError,
+        LookupError,
+        RecursionError,
+    ):
         # A schema that cannot be applied proves nothing: no value is given on its word.
         return False
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    # With a registry of its own, a reference that leads out of the schema is never fetched.
+    return Draft202012Validator(schema, format_checker=_FORMATS, registry=Registry())
 
 
 def _number(_leaf: Leaf, text: str, habits: Habits) -> Reading | None:

@@ -120,6 +120,34 @@ def test_a_schema_that_cannot_be_applied_gives_null() -> None:
     assert extract(ResultDocument("test", ()), {}).data == {}
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"properties": []},
+        {"type": "object", "properties": {"note": 7}},
+        {"type": "object", "properties": {"note": True}, "required": [{}, 7, "note"]},
+        {"type": "object", "properties": {"note": {"type": [{}], "enum": [[], {}], "description": 7}}},
+        {"type": "object", "properties": {"note": {"type": "string", "format": []}}},
+        {
+            "type": "object",
+            "properties": {"note": {"type": "string", "not": {"$ref": "http://127.0.0.1:9/"}}},
+        },
+        {"type": "object", "properties": {"note": {"type": "string", "not": {"$ref": "#/nowhere"}}}},
+        {"type": "object", "properties": {"note": {"type": "string", "maxLength": "x", "pattern": 3}}},
+        {"type": "object", "properties": {"note": {"anyOf": 3, "$ref": 4, "type": "string"}}},
+        {"type": "object", "properties": {"note": {"$ref": "#/properties/note"}}},
+        {"type": "object", "properties": {"notes": {"type": "array", "items": [1, 2]}}},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "string"},
+        {"type": "object", "properties": {"": {"type": "string"}, "_": {"type": "number"}}},
+    ],
+)
+def test_no_schema_breaks_the_search(broken: dict[str, Any]) -> None:
+    for target in ("per_doc", "per_page", "per_table_row", "nonsense"):
+        found = read("Note: x1\nNotes   Quantity\nx   1\n", broken, target=target)
+        assert isinstance(found.data, dict | list)
+
+
 def test_the_same_words_serve_one_field_only() -> None:
     found = read("Name: Priya Novak", texts("full_name", "applicant_name"))
     assert sorted(found.data.values(), key=str) == [None, "Priya Novak"]
