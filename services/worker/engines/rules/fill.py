@@ -121,13 +121,19 @@ def _offer(
         reading, cells = _read_address(grid, pair, leaf, book)
     else:
         reading, cells = read(leaf, pair.text, habits), [pair.cell]
-    if reading is None or (leaf.kind == "text" and book.knows(reading.source)):
+    if reading is None or (leaf.kind == "text" and _begins_with_label(reading.source, book)):
         return
     words = [reading.source] if len(cells) == 1 else [cell.text for cell in cells]
     sources = tuple((grid.page, text) for text in words)
     found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources)
     first = cells[0]
     yield _Offer(leaf, found, (first.page, first.line, first.start), words[0])
+
+
+def _begins_with_label(text: str, book: Phrasebook) -> bool:
+    """Whether the text is a label, or begins with one of two words or three: `PO No. 4711` beside a title."""
+    words = text.split()
+    return book.knows(text) or any(book.knows(" ".join(words[:end])) for end in (2, 3) if end < len(words))
 
 
 def _may(pair: Pair, leaf: Leaf) -> bool:

@@ -229,3 +229,47 @@ def test_an_answer_is_kept_by_the_result_and_understood_by_the_client() -> None:
 def test_the_same_question_gets_the_same_answer() -> None:
     text = "Total: 1.00\nTotal: 2.00\nInvoice number: A1   Invoice No: B2\nDate: 01/02/2024  Date: 02/03/2024"
     assert len({repr(read(text, INVOICE)) for _ in range(3)}) == 1
+
+
+def test_a_title_does_not_take_the_pair_beside_it() -> None:
+    text = "PURCHASE ORDER                 PO No. 4500012\n                               Date 03/14/2024\n"
+    schema = asking(po_number={"type": "string"}, order_date={"type": "string", "format": "date"})
+    assert read(text, schema).data == {"po_number": "4500012", "order_date": "2024-03-14"}
+
+
+def test_a_form_with_several_pairs_in_a_line() -> None:
+    text = (
+        "Patient Registration Form\n"
+        "Last Name: Hughes      First Name: Daniel     MI: R\n"
+        "Sex: [x] M [ ] F       DOB: 02/29/1980        SSN: 123-45-6789\n"
+        "Home Phone: (512) 555-0147     Email: d.hughes@mail.example.org\n"
+        "Insurance Company: Alder Health      Member ID: X99812\n"
+        "Emergency contact: Chloe Hughes      Relationship: Wife\n"
+    )
+    words = {"type": "string"}
+    patient = {
+        "last_name": words,
+        "first_name": words,
+        "date_of_birth": {"type": "string", "format": "date"},
+        "sex": {"enum": ["M", "F"]},
+        "phone": words,
+    }
+    contact = {"name": words, "relationship": words, "phone": words}
+    schema = asking(
+        patient={"type": "object", "properties": patient},
+        member_id=words,
+        emergency_contact={"type": "object", "properties": contact},
+        allergies=words,
+    )
+    assert read(text, schema).data == {
+        "patient": {
+            "last_name": "Hughes",
+            "first_name": "Daniel",
+            "date_of_birth": "1980-02-29",
+            "sex": "M",
+            "phone": "(512) 555-0147",
+        },
+        "member_id": "X99812",
+        "emergency_contact": {"name": "Chloe Hughes", "relationship": "Wife", "phone": None},
+        "allergies": None,
+    }
