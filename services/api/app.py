@@ -20,6 +20,7 @@ from services.api import (
 from services.api.dependencies import Door
 from services.api.middleware import BoundedBodies, EmptyQueryValues, RequestIds
 from services.api.signing import Signer
+from services.api.storage_gate import StorageGate
 from shared import __version__, telemetry
 from shared.config import Settings
 from shared.db import migrations
@@ -33,8 +34,8 @@ PAGES = (health, projects, files, directories, directory_files, configurations, 
 def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = None) -> FastAPI:
     """The API over `settings`, or over the environment's when left out (as a server's factory).
 
-    It starts without its database: requests answer 503 until that is there. `queue` stands in for the
-    broker in tests.
+    It starts without its database: requests answer 503 until that is there. It does not start when its
+    storage is not the database's (`OtherStorage`). `queue` stands in for the broker in tests.
     """
     if settings is None:
         settings = Settings()
@@ -59,14 +60,17 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         resources = open_resources(settings, name="api", queue=queue)
+        gate = StorageGate(resources)
         app.state.door = Door(
             resources=resources,
+            gate=gate,
             signer=Signer(settings.signing_key()),
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,
         )
         app.state.revision = migrations.head()
         try:
+            await gate.knock()
             yield
         finally:
             await resources.close()

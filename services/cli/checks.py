@@ -19,7 +19,9 @@ from services.local.stack import attach
 from shared.config import MissingSetting, Settings
 from shared.db import migrations
 from shared.db.engine import open_engine
+from shared.installation.service import look
 from shared.storage.port import StorageDown
+from shared.wiring import storage_place
 
 LEAST_FREE: Final = 2 << 30
 BROKER_PATIENCE_S: Final = 3
@@ -128,6 +130,31 @@ async def storage(settings: Settings) -> Finding:
     return Finding("storage", f"{url} can be written")
 
 
+async def mark(settings: Settings) -> Finding:
+    """The storage is the one that the database's rows speak of."""
+    resources = None
+    try:
+        resources = without_bells(settings, name="doctor")
+        with refusals():
+            standing = await look(resources.unit_of_work, resources.storage)
+    except MissingSetting:
+        return Finding("mark", EMBEDDED)
+    except (Stop, OSError):
+        return Finding("mark", "not compared: see database and storage above")
+    finally:
+        if resources is not None:
+            await resources.close()
+    if standing.recorded is None:
+        return Finding("mark", "none yet: the first service that starts makes it")
+    if standing.here:
+        return Finding("mark", f"the storage is the database's: {standing.recorded}")
+    return Finding(
+        "mark",
+        f"the database's storage is {standing.recorded}",
+        f"{storage_place(settings)} is another: set BATCHMILL_STORAGE__URL, or see 'batchmill storage -h'.",
+    )
+
+
 async def disk(settings: Settings) -> Finding:
     """There is room where we write."""
     parts = urlsplit(settings.storage_url())
@@ -140,7 +167,7 @@ async def disk(settings: Settings) -> Finding:
 
 
 Check = Callable[[Settings], Awaitable[Finding]]
-CHECKS: Final[tuple[Check, ...]] = (python, stack, database, broker, storage, disk)
+CHECKS: Final[tuple[Check, ...]] = (python, stack, database, broker, storage, mark, disk)
 
 
 def _existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ Bells are acknowledged early and carry no work, so none of Celery's redelivery m
 rows bring back what a dead process held.
 """
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -24,6 +25,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from services.worker.doorstep import wait_for_storage
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
 from services.worker.tasks import work as working
@@ -31,6 +33,7 @@ from shared.config import Settings
 from shared.queue.celery_queue import celery_settings
 from shared.queue.messages import VERSION, Advance, Dispatch, Work
 from shared.telemetry import logger, set_up
+from shared.wiring import open_resources
 
 log = logger(__name__)
 
@@ -105,9 +108,13 @@ def build_app(process: WorkerProcess, broker_url: str) -> Celery:
 
 
 def run(queues: list[str], concurrency: int | None = None) -> None:
-    """Serve `queues` until SIGTERM; blocks. Ends in seconds: what runs is given back, not lost."""
+    """Serve `queues` until SIGTERM; blocks. Ends in seconds: what runs is given back, not lost.
+
+    Raises `OtherStorage` before anything is taken.
+    """
     settings = Settings()
     set_up(json=settings.log_json)
+    asyncio.run(wait_for_storage(open_resources(settings, name="start", pool_size=1)))
     process = WorkerProcess(settings, queues)
     app = build_app(process, settings.broker_url())
     _connect_signals(process)
