@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from services.cli.access import refusals, without_bells
 from services.cli.exits import Stop, one_line
 from services.cli.settings import place_of
-from services.local.stack import attach
 from shared.config import MissingSetting, Settings
 from shared.db import migrations
 from shared.db.engine import open_engine
@@ -50,7 +49,11 @@ async def python(_: Settings) -> Finding:
 
 
 async def stack(settings: Settings) -> Finding:
-    """Whether a stack lives on the data folder: either is fine."""
+    """Whether a stack lives on the data folder: either is fine, and so is an installation without one."""
+    try:
+        from services.local.stack import attach
+    except ModuleNotFoundError as missing:
+        return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)")
     live = await attach(settings.data_dir)
     return Finding("stack", f"live at {live.base_url}" if live else f"none lives on {settings.data_dir}")
 
