@@ -306,6 +306,10 @@ def serve(running: Running, files: int) -> None:
         print("ready:", httpx.get(f"{base}/ready").raise_for_status().json()["checks"])
         batch(base, key, files)
         print("stopped, in seconds:", running.stop())
+    except BaseException:
+        for service in running.processes:
+            print(f"---- {service}\n{running.log(service)}")
+        raise
     finally:
         running.kill()
 
