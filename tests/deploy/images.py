@@ -241,7 +241,8 @@ class Running:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise SystemExit(f"{service} did not end within 30 s:\n{self.log(service)}") from None
             took[service] = round(time.monotonic() - started, 1)
-            if process.returncode != 0:
+            # uvicorn ends in order and then by the signal, so that whoever waits sees it.
+            if process.returncode not in {0, -signal.SIGTERM}:
                 raise SystemExit(f"{service} ended with {process.returncode}:\n{self.log(service)}")
         return took
 
