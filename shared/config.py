@@ -46,6 +46,13 @@ class Worker(BaseModel):
     slice_s: float = Field(default=5, gt=0, description="how long one bell may keep taking chunks")
 
 
+class Upkeep(BaseModel):
+    """The process that sweeps."""
+
+    metrics_port: int = Field(default=0, ge=0, le=65_535, description="0: serves no metrics")
+    metrics_host: str = "127.0.0.1"
+
+
 class Extract(BaseModel):
     """How values are taken out of documents: by rules, or by a model behind an OpenAI-compatible endpoint."""
 
@@ -75,6 +82,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     api: Api = Api()
     worker: Worker = Field(default_factory=Worker)
+    upkeep: Upkeep = Upkeep()
     extract: Extract = Extract()
 
     def database_url(self) -> str:

@@ -12,7 +12,7 @@ from shared.installation.model import Fact
 from shared.jobs.model import Chunk, Job
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
-from shared.workers.model import Sweep, Worker
+from shared.workers.model import Sweep, Tally, Worker
 
 TABLES = (
     Organization,
@@ -29,6 +29,7 @@ TABLES = (
     Chunk,
     Worker,
     Sweep,
+    Tally,
     AuditEvent,
     Fact,
 )

@@ -1,4 +1,4 @@
-"""limits that refuse, jobs of extraction, the audit of operators, facts of the installation
+"""limits that refuse, jobs of extraction, the audit of operators, facts of the installation, tallies
 
 Revision: 0002, after: 0001
 """
@@ -31,6 +31,14 @@ def upgrade() -> None:
     sa.Column('since', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_installation'))
     )
+    op.create_table('tallies',
+    sa.Column('job_type', sa.Text(), nullable=False),
+    sa.Column('status', sa.Text(), nullable=False),
+    sa.Column('jobs', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('seconds', sa.Double(), server_default='0', nullable=False),
+    sa.PrimaryKeyConstraint('job_type', 'status', name=op.f('pk_tallies')),
+    postgresql_with={'fillfactor': 50}
+    )
     op.add_column('jobs', sa.Column('configuration_id', sa.Text(), nullable=True))
     op.add_column('jobs', sa.Column('file_input', sa.Text(), nullable=True))
     op.add_column('jobs', sa.Column('parse_job_id', sa.Uuid(), nullable=True))
@@ -56,6 +64,7 @@ def downgrade() -> None:
     op.drop_column('jobs', 'parse_job_id')
     op.drop_column('jobs', 'file_input')
     op.drop_column('jobs', 'configuration_id')
+    op.drop_table('tallies')
     op.drop_table('installation')
     op.drop_index('ix_audit_events_target', table_name='audit_events')
     op.drop_table('audit_events')

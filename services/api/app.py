@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from services.api import (
+    admin,
     batch_results,
     batches,
     configurations,
@@ -14,21 +15,35 @@ from services.api import (
     error_handlers,
     files,
     health,
+    metrics,
     parse,
     projects,
 )
 from services.api.dependencies import Door
-from services.api.middleware import BoundedBodies, EmptyQueryValues, RequestIds
+from services.api.middleware import BoundedBodies, CountedRequests, EmptyQueryValues, RequestIds
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from shared import __version__, telemetry
 from shared.config import Settings
 from shared.db import migrations
+from shared.metrics import HttpRequests, Numbers
 from shared.queue.messages import TaskQueue
 from shared.wiring import open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-PAGES = (health, projects, files, directories, directory_files, configurations, batches, batch_results, parse)
+PAGES = (
+    health,
+    metrics,
+    projects,
+    files,
+    directories,
+    directory_files,
+    configurations,
+    batches,
+    batch_results,
+    parse,
+    admin,
+)
 
 
 def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = None) -> FastAPI:
@@ -50,6 +65,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(EmptyQueryValues)
     app.add_middleware(BoundedBodies)
     app.add_middleware(RequestIds)
+    app.state.requests = HttpRequests()
+    app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)
     for page in PAGES:
         app.include_router(page.router)
@@ -69,6 +86,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             max_upload_bytes=settings.api.max_upload_bytes,
         )
         app.state.revision = migrations.head()
+        app.state.numbers = Numbers(resources.unit_of_work)
         try:
             await gate.knock()
             yield

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Uow, known_ids
 from services.api.paging import PageOf
 from shared import ids
+from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.model import Batch
@@ -144,8 +145,8 @@ def show_result(result: BatchResult, kind: JobType) -> ResultOut:
     )
 
 
-def show_progress(batch: Batch, progress: Progress) -> ProgressOut:
-    """The counts, and what they say of the pace: files ended a second since the start."""
+def show_progress(progress: Progress, waiting: dict[str, Any] | None) -> ProgressOut:
+    """The counts, what they say of the pace (files ended a second since the start), and why it waits."""
     ended = progress.completed + progress.failed + progress.cancelled
     left = progress.pending + progress.running
     pace = ended / progress.seconds if progress.seconds > 0 else 0.0
@@ -160,7 +161,7 @@ def show_progress(batch: Batch, progress: Progress) -> ProgressOut:
         reused=0,
         files_per_second=round(pace, 3),
         eta_seconds=round(left / pace, 1) if left and pace else None,
-        waiting=batch.wait,
+        waiting=waiting,
     )
 
 
@@ -200,7 +201,9 @@ async def get(uow: Uow, project_id: ProjectId, batch_id: str, expand: Expand) ->
     results = await batch_service.results_of(uow, batch) if "results" in expand else None
     answer = show(batch, results)
     if "progress" in expand:
-        answer.progress = show_progress(batch, await batch_service.progress_of(uow, batch))
+        answer.progress = show_progress(
+            await batch_service.progress_of(uow, batch), await batch_explain.waiting_of(uow, batch)
+        )
     return answer
 
 

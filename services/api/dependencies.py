@@ -103,7 +103,7 @@ def page_of_project(
     include_total: IncludeTotal = False,  # noqa: FBT002 - read from the query by its name
 ) -> PageAsk:
     """The page asked for, of a list inside a project."""
-    return _page(request, tenant, page_size, page_token, count=include_total)
+    return page_of(request, tenant, page_size, page_token, count=include_total)
 
 
 def page_of_caller(
@@ -114,7 +114,7 @@ def page_of_caller(
     include_total: IncludeTotal = False,  # noqa: FBT002 - read from the query by its name
 ) -> PageAsk:
     """The page asked for, of a list that spans projects."""
-    return _page(request, who.key_id, page_size, page_token, count=include_total)
+    return page_of(request, who.key_id, page_size, page_token, count=include_total)
 
 
 ProjectPage = Annotated[PageAsk, Depends(page_of_project)]
@@ -173,7 +173,8 @@ def read_json(model: type[BaseModel], text: str, *where: str) -> Any:
         ) from None
 
 
-def _page(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:
+def page_of(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:
+    """The page that the query asks for; its token belongs to `tenant`'s list with these filters."""
     signer = door(request).signer
     filters = filters_of(request, tenant)
     after = None if token is None else read_token(signer, token, filters)

@@ -1,6 +1,7 @@
 """What surrounds every request: its id, the limits of its body, and queries without empty values."""
 
 import re
+import time
 from typing import Final
 from uuid import uuid4
 
@@ -9,11 +10,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.error_handlers import answer_unexpected
+from shared.metrics import HttpRequests
 from shared.telemetry import bind
 
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 MAX_JSON: Final = 8 << 20
+UNKNOWN_ROUTE: Final = "unknown"
+GONE: Final = 499  # as proxies say it: the client went away before the answer
 
 
 class RequestIds:
@@ -30,6 +34,7 @@ class RequestIds:
             return
         sent = dict(scope["headers"]).get(HEADER, b"")
         request_id = sent.decode() if _SANE.fullmatch(sent) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -49,6 +54,35 @@ class RequestIds:
                 if started:
                     raise
                 await answer(scope, receive, send_with_id)
+
+
+class CountedRequests:
+    """Counts requests by method, route and status. The route is the template, not the path: no id and no
+    guess of a stranger becomes a label."""
+
+    def __init__(self, app: ASGIApp, requests: HttpRequests) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and note how it was answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = GONE
+        started = time.monotonic()
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        finally:
+            route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
+            self._requests.note(scope["method"], route, status, time.monotonic() - started)
 
 
 class BoundedBodies:
@@ -87,5 +121,6 @@ class EmptyQueryValues:
         """Pass the request on with the rest of its query."""
         if scope["type"] == "http" and scope.get("query_string"):
             parts = scope["query_string"].split(b"&")
-            scope = {**scope, "query_string": b"&".join(p for p in parts if p.partition(b"=")[2])}
+            # In place: what is around this reads the route out of the same scope afterwards.
+            scope["query_string"] = b"&".join(p for p in parts if p.partition(b"=")[2])
         await self._app(scope, receive, send)

@@ -198,6 +198,14 @@ async def get(
     return answer
 
 
+@router.post(BASE + "/{job_id}/cancel")
+async def cancel(uow: Uow, project_id: ProjectId, job_id: str) -> ParseJobOut:
+    """Ask a job to end, one of a batch too. It answers at once and may still be RUNNING; one that finishes
+    first keeps its result. A job that is final already: 409."""
+    wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
+    return show(await job_service.cancel_job(uow, project_id, JobType.PARSE, wanted))
+
+
 def _pages(pages: list[dict[str, Any]] | None) -> dict[str, Any] | None:
     return None if pages is None else {"pages": pages}
 

@@ -1,26 +1,21 @@
-"""`batchmill batches`: looks at batches through the official client."""
+"""`batchmill batches`: looks at batches, and cancels them, through the official client. Only `explain` asks
+the operator's API."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Look at batches.", no_args_is_help=True)
+from services.cli.operators import BaseUrl, DataDir, Json, OperatorKey
 
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--base-url", envvar="LLAMA_CLOUD_BASE_URL", help="Server; default: the data folder's stack."
-    ),
-]
+app = typer.Typer(help="Look at batches, cancel them, and hear why they wait.", no_args_is_help=True)
+
 ApiKey = Annotated[
     str | None,
     typer.Option("--api-key", envvar="LLAMA_CLOUD_API_KEY", help="Key; default: the stack's project key."),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Data folder of the stack.", show_default=".batchmill")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 COLUMNS = ("id", "status", "created_at")
+CHECKS = ("name", "ok", "detail")
 
 
 @app.command("list")
@@ -67,7 +62,7 @@ def get_batch(
     import asyncio
 
     from services.cli.client import api_errors, find_server
-    from services.cli.tables import print_records
+    from services.cli.tables import print_record
 
     async def fetch() -> dict[str, object]:
         server = await find_server(base_url, api_key, data_dir)
@@ -78,15 +73,67 @@ def get_batch(
     with api_errors():
         record = asyncio.run(fetch())
     if as_json:
-        import json
-
-        typer.echo(json.dumps(record, indent=2, default=str))
+        print_record(record, as_json=True)
         return
     progress = record.pop("progress")
     rows = {**record, **(progress if isinstance(progress, dict) else {})}
     waiting = rows.get("waiting")
     rows["waiting"] = waiting.get("message") if isinstance(waiting, dict) else None
-    print_records([{"what": k, "value": v} for k, v in rows.items() if v is not None], ("what", "value"))
+    print_record(rows)
+
+
+@app.command("cancel")
+def cancel_batch(
+    batch_id: Annotated[str, typer.Argument(help="The id, bat-...")],
+    *,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a batch to end. Files that finished keep their results; one that is final already is refused."""
+    import asyncio
+
+    from services.cli.client import api_errors, find_server
+    from services.cli.tables import print_record
+
+    async def cancel() -> dict[str, object]:
+        server = await find_server(base_url, api_key, data_dir)
+        async with server.client() as client:
+            return _record(await client.batches.cancel(batch_id))
+
+    with api_errors():
+        print_record(asyncio.run(cancel()), as_json=as_json)
+
+
+@app.command("explain")
+def explain_batch(
+    batch_id: Annotated[str, typer.Argument(help="The id, bat-...")],
+    *,
+    base_url: BaseUrl = None,
+    operator_key: OperatorKey = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a batch moves or does not, check by check. Needs the operator's key."""
+    from services.cli.operators import find_desk
+    from services.cli.tables import print_record, print_records
+
+    found = find_desk(base_url, operator_key, data_dir).get(f"/batches/{batch_id}/explain")
+    if as_json:
+        print_record(found, as_json=True)
+        return
+    waiting = found["waiting"] or {}
+    print_record(
+        {
+            "state": found["state"],
+            "waits for": waiting.get("code"),
+            "because": waiting.get("message"),
+            "until": waiting.get("until"),
+            "next look at": found["next_look_at"],
+        }
+    )
+    print_records([{**one, "ok": "yes" if one["ok"] else "NO"} for one in found["checks"]], CHECKS)
 
 
 def _record(batch: Any) -> dict[str, object]:

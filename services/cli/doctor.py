@@ -16,16 +16,18 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
 ) -> int:
-    """Check Python, database, broker, storage and disk. Exit code 1 when something is to be done."""
+    """Check Python, database, broker, storage, disk, sweep, workers and connections. Exit code 1 when
+    something is to be done."""
     import asyncio
 
     from services.cli.checks import CHECKS, Finding
+    from services.cli.server_checks import SERVER_CHECKS
     from services.cli.settings import load_settings
 
     settings = load_settings(data_dir)
 
     async def look() -> list[Finding]:
-        return [await check(settings) for check in CHECKS]
+        return [await check(settings) for check in (*CHECKS, *SERVER_CHECKS)]
 
     findings = asyncio.run(look())
     if as_json:
@@ -33,7 +35,7 @@ def doctor(
         typer.echo(json.dumps(rows, indent=2))
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<9} {finding.detail}")
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<11} {finding.detail}")
             if finding.advice:
-                typer.echo(f"      {'':<9} {finding.advice}")
+                typer.echo(f"      {'':<11} {finding.advice}")
     return ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.FAILED

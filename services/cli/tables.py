@@ -32,5 +32,13 @@ def print_records(
     Console(highlight=False).print(table)
 
 
+def print_record(record: Mapping[str, object], *, as_json: bool = False) -> None:
+    """One record: a line for each of its values that there is, or one JSON object."""
+    if as_json:
+        typer.echo(json.dumps(dict(record), indent=2, default=str))
+        return
+    print_records([{"what": k, "value": v} for k, v in record.items() if v is not None], ("what", "value"))
+
+
 def _cell(value: object) -> str:
     return "" if value is None else str(value)

@@ -62,6 +62,7 @@ class ChunkRun:
                 break
             if isinstance(outcome, JobEnd):
                 self._ends.append(outcome)
+                self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
             else:
                 self._again_in = max(self._again_in, outcome.after)
             if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():

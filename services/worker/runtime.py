@@ -17,9 +17,10 @@ from uuid import UUID, uuid4
 
 from services.worker.engines.port import ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
+from services.worker.tally import Tally
 from shared.config import Settings
 from shared.db.outage import will_pass
-from shared.db.unit_of_work import UnitOfWorkFactory
+from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 from shared.wiring import Resources, open_resources
@@ -45,6 +46,7 @@ class Runtime:
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
+    tally: Tally = field(default_factory=Tally)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
     _unfit_until: float = 0.0
     _unfit_for: float = 0.0
@@ -132,6 +134,7 @@ async def close_runtime(runtime: Runtime) -> None:
     await runtime.sandbox.close()
     shutil.rmtree(runtime.scratch, ignore_errors=True)
     async with runtime.unit_of_work() as uow:
+        await worker_service.report(uow, runtime.worker_id, runtime.tally.take())
         await worker_service.leave(uow, runtime.worker_id)
     await runtime.beats.engine.dispose()
     await runtime.resources.close()
@@ -146,12 +149,21 @@ async def _stay_visible(runtime: Runtime) -> None:
                     await worker_service.enlist(uow, runtime.worker_id, queues=runtime.queues, slots=1)
                     enlisted = True
                 else:
-                    drain = await worker_service.report(uow, runtime.worker_id)
+                    drain = await _report(runtime, uow)
                     enlisted, runtime.drained = drain is not None, bool(drain)
         except Exception as error:
             if not will_pass(error):
                 log.exception("worker heartbeat failed")
         await asyncio.sleep(SEEN_EVERY_S)
+
+
+async def _report(runtime: Runtime, uow: UnitOfWork) -> bool | None:
+    ended = runtime.tally.take()
+    try:
+        return await worker_service.report(uow, runtime.worker_id, ended)
+    except BaseException:
+        runtime.tally.put_back(ended)
+        raise
 
 
 async def _watch_stop(runtime: Runtime, asked_to_stop: Callable[[], bool]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.batches import orchestration
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from shared.jobs import ledger
+from shared.jobs import reclaim
 from shared.queue.messages import Advance, Dispatch
 
 SLICE_S: Final = 2.0
@@ -112,8 +112,11 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
     end = await orchestration.settle(uow.session, batch.id)
     if end is not None:
         await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
+        # Another batch may have waited for the place of this one (protocol rule 11).
+        uow.ring(Dispatch(batch.project_id, batch.job_type))
         return Step.ENDED
-    if batch.fed_seq < batch.total and batch.stop_as is None:
+    # A lane that refused this batch has a due time of its own: ten thousand waiting batches are one bell.
+    if batch.fed_seq < batch.total and batch.stop_as is None and batch.status != "THROTTLED":
         uow.ring(Dispatch(batch.project_id, batch.job_type))
     await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
     return Step.WAITING
@@ -121,8 +124,8 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
-    await ledger.drop_ready(uow.session, batch.id)
-    await ledger.flag_stop(uow.session, batch.id)
+    await reclaim.drop_ready(uow.session, batch.id)
+    await reclaim.flag_stop(uow.session, batch.id)
     if await orchestration.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
         return Step.MOVED
     step = await _settle(uow, batch)

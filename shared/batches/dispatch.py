@@ -1,17 +1,21 @@
 """Decide for one lane what may run now, and grant it as READY chunks. Safe at any time, twice at once."""
 
 import heapq
+import random
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 from uuid import UUID
 
-from shared.batches import orchestration
+from shared.batches import orchestration, throttling
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import ledger
+from shared.jobs.ledger import LaneUsage, NewChunk, WaitingChunk
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
+from shared.lanes.budget import AHEAD_S, Budget
+from shared.lanes.limits import Waiting, WaitingCode
 from shared.lanes.service import LaneRow
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
@@ -23,7 +27,11 @@ UNKNOWN_PACE: Final = 0.1
 CHUNKS_PER_SLOT: Final = 2
 WINDOW_SECONDS: Final = 0.5
 MOST_CHUNKS: Final = 64
+MOST_RECALLED: Final = 32
 BATCHES_AT_ONCE: Final = 8
+SHORTEST_THROTTLE_S: Final = 1.0
+HELD_LOOK_S: Final = 30.0
+SOONEST_LOOK_S: Final = 0.05
 
 
 @dataclass(order=True, slots=True)
@@ -37,23 +45,46 @@ class _Portion:
     fed_seq: int = field(compare=False)
 
 
+@dataclass(slots=True)
+class _Round:
+    """One dispatch: the locked lane, what it uses, what its limits leave, and who wants something."""
+
+    uow: UnitOfWork
+    lane: LaneRow
+    queue: str
+    slots: int
+    usage: LaneUsage
+    budget: Budget
+    active: list[UUID] | None
+    hungry: list[UUID]
+
+    @property
+    def key(self) -> tuple[UUID, str]:
+        """Project and job type."""
+        return self.lane.project_id, self.lane.job_type
+
+
 async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: str) -> int:
-    """Fill the lane's window; answers the number of chunks granted. One transaction."""
+    """Fill the lane's window; answers the number of chunks granted. One transaction.
+
+    What the limits refuse is written down with its reason: on the lane, and on the batches that have to wait
+    for a second or more, which are THROTTLED from now until a grant.
+    """
     queue = JobType(job_type).queue
     async with unit_of_work() as uow:
-        lane = await lane_service.lock(uow, project_id, job_type, queue)
-        if lane is None:
+        turn = await _open_round(uow, project_id, job_type, queue)
+        if turn is None:
             return 0
-        slots = max(await worker_service.slots_of(uow, queue), 1)
-        ready, _files = await ledger.ready_of_lane(uow.session, project_id, job_type)
-        waiting = await orchestration.hungry(uow.session, project_id, job_type, limit=BATCHES_AT_ONCE)
-        portions = [p for b in waiting if (p := await _portion(uow, b, slots, ready)) is not None]
-        chunks, vtime = await _grant(uow, lane, queue, portions)
+        chunks = await _grant_waiting(turn)
+        portions = [p for b in turn.hungry if (p := await _portion(turn, b, chunks)) is not None]
+        granted, vtime = await _grant(turn, portions)
+        chunks += granted
+        wait = await _refuse(turn, portions)
         await lane_service.charge(
-            uow, lane, vtime=vtime, wake_in=lane_service.LOOK_AGAIN_S if waiting else None
+            uow, turn.lane, vtime=vtime, tat_in=turn.budget.tat_in, wait=wait, wake_in=_look_in(turn, wait)
         )
         # A busy slot takes its next chunk by itself; only an idle one needs a bell.
-        idle = slots - await ledger.taken_of_queue(uow.session, queue)
+        idle = turn.slots - await ledger.taken_of_queue(uow.session, queue)
         for _ in range(min(chunks, idle)):
             uow.ring_again(Work(queue))
         await uow.commit()
@@ -74,62 +105,172 @@ def window(pace: float | None, size: int, slots: int) -> int:
     return max(CHUNKS_PER_SLOT * slots, min(by_time, MOST_CHUNKS))
 
 
-async def _portion(uow: UnitOfWork, batch_id: UUID, slots: int, ready: int) -> _Portion | None:
+async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> _Round | None:
+    lane = await lane_service.lock(uow, project_id, job_type, queue)
+    if lane is None:
+        return None
+    usage = await ledger.usage_of_lane(uow.session, project_id, job_type)
+    active = None
+    if lane.max_batches is not None:
+        active = await throttling.active(uow.session, project_id, job_type, most=lane.max_batches)
+    return _Round(
+        uow=uow,
+        lane=lane,
+        queue=queue,
+        slots=max(await worker_service.slots_of(uow, queue), 1),
+        usage=usage,
+        budget=Budget(lane.terms, used=usage.files),
+        active=active,
+        hungry=await throttling.hungry(
+            uow.session, project_id, job_type, limit=BATCHES_AT_ONCE, among=active
+        ),
+    )
+
+
+async def _grant_waiting(turn: _Round) -> int:
+    """Let chunks run that wait for a grant: those recalled from batches first, for they had one before; then
+    jobs that came alone, which share what is left with the batches."""
+    if not turn.usage.waiting or not turn.budget.room:
+        return 0
+    ahead = turn.budget.chunks_ahead(1) - turn.usage.ahead
+    found = await ledger.waiting_of_lane(turn.uow.session, *turn.key, limit=MOST_CHUNKS)
+    recalled = [chunk for chunk in found if chunk.batch_id is not None]
+    alone = [chunk for chunk in found if chunk.batch_id is None]
+    due = _booked(turn, recalled, max(MOST_RECALLED - turn.usage.due, ahead))
+    share = max(CHUNKS_PER_SLOT * turn.slots - turn.usage.due, ahead) - len(due)
+    if turn.hungry:
+        # A half each; a single place falls to either by chance, so that neither starves.
+        share = min(share, turn.budget.room)
+        share = share // 2 if share > 1 else min(share, random.getrandbits(1))
+    due += _booked(turn, alone, share)
+    if due:
+        await ledger.let_run(turn.uow.session, due, virtual_now=turn.lane.virtual_now)
+    if recalled:
+        await throttling.release(turn.uow.session, *turn.key)
+    return len(due)
+
+
+def _booked(turn: _Round, chunks: list[WaitingChunk], most: int) -> list[tuple[int, float]]:
+    due: list[tuple[int, float]] = []
+    for chunk in chunks[: max(most, 0)]:
+        if chunk.size > turn.budget.room:
+            break
+        due.append((chunk.id, turn.budget.spend(chunk.size)))
+    return due
+
+
+async def _portion(turn: _Round, batch_id: UUID, granted: int) -> _Portion | None:
     # One that is held is looked at again in two seconds; the lane and its other batches do not wait for it.
-    batch = await orchestration.lock_if_free(uow.session, batch_id)
+    session = turn.uow.session
+    batch = await orchestration.lock_if_free(session, batch_id)
     if batch is None or batch.stop_as is not None:
         return None
-    pace = await orchestration.fold(uow.session, batch_id) or batch.seconds_per_file
+    pace = await orchestration.fold(session, batch_id) or batch.seconds_per_file
     batch = replace(batch, seconds_per_file=pace)
-    size = chunk_size(batch, slots)
-    room = window(pace, size, slots) - ready
-    if room <= 0:
-        return None
-    ranges = list(await orchestration.cut(uow.session, batch, size=size, most=room))
+    ranges: list[tuple[int, int, int]] = []
+    if turn.budget.room:
+        size = min(chunk_size(batch, turn.slots), turn.budget.portion(turn.slots), turn.budget.room)
+        # What is granted ahead of its time fills no place of those that could start now.
+        ahead = max(turn.budget.chunks_ahead(size) - turn.usage.ahead, 0)
+        room = max(window(pace, size, turn.slots) - turn.usage.due - granted, 0)
+        if room:
+            ranges = list(await orchestration.cut(session, batch, size=size, most=max(room, ahead)))
     return _Portion(batch.vtime, batch.id, batch, ranges, batch.fed_seq)
 
 
-async def _grant(uow: UnitOfWork, lane: LaneRow, queue: str, portions: list[_Portion]) -> tuple[int, float]:
-    """Turn ranges into chunks, the least served batch first, until the widest window is full."""
-    room = max((len(p.ranges) for p in portions), default=0)
+async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
+    """Turn ranges into chunks, the least served batch first, until window or budget is full."""
+    places = max((len(p.ranges) for p in portions), default=0)
     heap = [p for p in portions if p.ranges]
     heapq.heapify(heap)
-    rows: list[dict[str, object]] = []
-    vtime = lane.vtime
-    while heap and len(rows) < room:
+    rows: list[NewChunk] = []
+    vtime = turn.lane.vtime
+    while heap and len(rows) < places:
         portion = heapq.heappop(heap)
-        lo, hi, size = portion.ranges.pop(0)
+        lo, hi, size = portion.ranges[0]
+        if size > turn.budget.room:
+            if size != hi - lo + 1 or not turn.budget.room:
+                continue
+            # No gap in the range: the part that fits is known without asking.
+            portion.ranges.insert(0, (lo, lo + turn.budget.room - 1, turn.budget.room))
+            portion.ranges[1] = (lo + turn.budget.room, hi, size - turn.budget.room)
+            lo, hi, size = portion.ranges[0]
+        portion.ranges.pop(0)
         portion.fed_seq = hi
         if size == 0:
-            await orchestration.count_ended(uow.session, portion.batch, lo, hi)
-            uow.ring(Advance(portion.id))
+            await orchestration.count_ended(turn.uow.session, portion.batch, lo, hi)
+            turn.uow.ring(Advance(portion.id))
         else:
             cost = size * (portion.batch.seconds_per_file or UNKNOWN_PACE)
-            rows.append(_row(lane, queue, portion.id, (lo, hi, size), vtime))
+            rows.append(_row(turn, portion.id, (lo, hi, size), vtime))
             portion.vtime += cost / portion.batch.weight
-            vtime += cost / lane.weight
+            vtime += cost / turn.lane.weight
         if portion.ranges:
             heapq.heappush(heap, portion)
     if rows:
-        await ledger.grant(uow.session, rows)
+        await ledger.grant(turn.uow.session, rows)
     for portion in portions:
         if portion.fed_seq > portion.batch.fed_seq:
-            await orchestration.feed(uow.session, portion.batch, fed_seq=portion.fed_seq, vtime=portion.vtime)
+            await orchestration.feed(
+                turn.uow.session, portion.batch, fed_seq=portion.fed_seq, vtime=portion.vtime
+            )
     return len(rows), vtime
 
 
-def _row(
-    lane: LaneRow, queue: str, batch_id: UUID, cut: tuple[int, int, int], rank: float
-) -> dict[str, object]:
+async def _refuse(turn: _Round, portions: list[_Portion]) -> Waiting | None:
+    """Write down what was refused; answers the lane's own reason."""
+    session = turn.uow.session
+    if turn.active is not None:
+        limit = turn.lane.max_batches
+        wait = Waiting(
+            WaitingCode.BATCH_CONCURRENCY,
+            "project",
+            f"{limit} batches of this project are worked on, and no more may be at once.",
+            limit=limit,
+            used=len(turn.active),
+        )
+        await throttling.throttle(session, *turn.key, wait, but=turn.active)
+    if not (turn.hungry or turn.usage.waiting):
+        return None
+    wait_or_none = turn.budget.refusal(job_seconds=_job_seconds(turn, portions))
+    if wait_or_none is None:
+        return None
+    if wait_or_none.until_in is None or wait_or_none.until_in >= SHORTEST_THROTTLE_S:
+        await throttling.throttle(session, *turn.key, wait_or_none, among=turn.active)
+    return wait_or_none
+
+
+def _job_seconds(turn: _Round, portions: list[_Portion]) -> float | None:
+    """How long a chunk of the lane takes that runs now, going by the files that wait."""
+    paces = [p.batch.seconds_per_file for p in portions if p.batch.seconds_per_file is not None]
+    if not paces or not turn.usage.live:
+        return None
+    return min(paces) * turn.usage.files / turn.usage.live
+
+
+def _look_in(turn: _Round, wait: Waiting | None) -> float | None:
+    """When to look at the lane again; None when nothing of it waits."""
+    full = turn.active is not None and len(turn.active) == turn.lane.max_batches
+    if not (turn.hungry or turn.usage.waiting or full):
+        return None
+    if wait is None or wait.code is WaitingCode.PROJECT_CONCURRENCY:
+        return lane_service.LOOK_AGAIN_S
+    if wait.code is WaitingCode.PROJECT_RATE:
+        soon = (wait.until_in or 0.0) - AHEAD_S
+        return min(max(soon, SOONEST_LOOK_S), lane_service.LOOK_AGAIN_S)
+    return HELD_LOOK_S if wait.until_in is None else min(wait.until_in, HELD_LOOK_S)
+
+
+def _row(turn: _Round, batch_id: UUID, cut: tuple[int, int, int], rank: float) -> NewChunk:
     lo, hi, size = cut
-    return {
-        "project_id": lane.project_id,
-        "job_type": lane.job_type,
-        "queue": queue,
-        "batch_id": batch_id,
-        "lo": lo,
-        "hi": hi,
-        "job_id": None,
-        "size": size,
-        "rank": rank,
-    }
+    return NewChunk(
+        project_id=turn.lane.project_id,
+        job_type=turn.lane.job_type,
+        queue=turn.queue,
+        batch_id=batch_id,
+        lo=lo,
+        hi=hi,
+        size=size,
+        rank=rank,
+        due_in=turn.budget.spend(size),
+    )

@@ -63,18 +63,6 @@ async def _locked(session: AsyncSession, batch_id: UUID, how: str) -> OpenBatch 
     return None if row is None else OpenBatch(*row)
 
 
-async def hungry(session: AsyncSession, project_id: UUID, job_type: str, *, limit: int) -> list[UUID]:
-    """Batches of the lane with files that were not granted yet, the least served first."""
-    rows = await session.scalars(
-        text(
-            "SELECT id FROM batches WHERE project_id = :p AND job_type = :t AND wake_at IS NOT NULL"
-            " AND stop_at IS NULL AND paused_at IS NULL AND fed_seq < total ORDER BY vtime, id LIMIT :n"
-        ),
-        {"p": project_id, "t": job_type, "n": limit},
-    )
-    return list(rows.all())
-
-
 async def start(session: AsyncSession, batch_id: UUID) -> None:
     """PENDING becomes RUNNING, and the next look is set before any work is done."""
     await session.execute(

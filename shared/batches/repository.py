@@ -54,6 +54,51 @@ class Progress:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a batch has in the ledger, and what its lane says, in one snapshot.
+
+    `ready` includes chunks that may start `later`, the first of them at `ready_at`; `unfed` is files not
+    granted yet; `reason` is why a chunk was last given back. `hold_reason` is None without a hold,
+    `hold_until` None for one without an end.
+    """
+
+    taken: int
+    expired: int
+    ready: int
+    later: int
+    waiting: int
+    ready_at: datetime | None
+    reason: str | None
+    unfed: int
+    lane_wait: dict[str, Any] | None
+    hold_reason: str | None
+    hold_until: datetime | None
+
+
+async def standing(session: AsyncSession, batch_id: UUID) -> Standing:
+    """How the batch stands; a few hundred rows are read at most."""
+    found = await session.execute(
+        text(
+            "SELECT c.taken, c.expired, c.ready, c.later, c.waiting, c.ready_at, c.reason,"
+            " b.total - b.fed_seq, l.wait,"
+            " CASE WHEN l.hold_until > now() THEN coalesce(l.hold_reason, 'MAINTENANCE') END,"
+            " CASE WHEN l.hold_until > now() AND isfinite(l.hold_until) THEN l.hold_until END"
+            " FROM batches b LEFT JOIN lanes l ON l.project_id = b.project_id AND l.job_type = b.job_type,"
+            " LATERAL (SELECT count(*) FILTER (WHERE state = 'TAKEN') AS taken,"
+            "  count(*) FILTER (WHERE state = 'TAKEN' AND due_at < now()) AS expired,"
+            "  count(*) FILTER (WHERE state = 'READY') AS ready,"
+            "  count(*) FILTER (WHERE state = 'READY' AND due_at > now()) AS later,"
+            "  count(*) FILTER (WHERE state = 'WAITING') AS waiting,"
+            "  min(due_at) FILTER (WHERE state = 'READY' AND due_at > now()) AS ready_at,"
+            "  max(reason) FILTER (WHERE state IN ('READY', 'WAITING')) AS reason"
+            "  FROM chunks WHERE batch_id = b.id AND state <> 'DONE') c WHERE b.id = :b"
+        ),
+        {"b": batch_id},
+    )
+    return Standing(*found.one())
+
+
 async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) -> bool:
     """Does the directory hold more than `cap` files? Reads at most `cap + 1` index entries."""
     found = await session.execute(

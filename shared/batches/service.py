@@ -12,6 +12,7 @@ from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.directories import service as directory_service
 from shared.errors import Conflict, InvalidInput, NotFound
+from shared.jobs import reclaim
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance
@@ -81,6 +82,8 @@ async def cancel_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Bat
     """
     batch = await get_batch(uow, project_id, batch_id)
     if await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
+        # In the same commit: no chunk is taken after the answer (protocol rule 16).
+        await reclaim.flag_stop(uow.session, batch_id)
         uow.ring(Advance(batch_id))
     batch = await repository.reread(uow.session, batch)
     if batch.stop_at is None or BATCH_MOVES.is_final(BatchStatus(batch.status)):

@@ -1,89 +1,140 @@
-"""The statements on chunks: grant, take, beat, flush, close, release, sweep.
+"""The statements on chunks that grant and hold them: grant, take, beat, flush, close, release.
 
 Each is one short READ COMMITTED transaction of its caller; lock order lane > batch > chunk > job.
 Every move is one conditional UPDATE whose fence is the random token of the take (protocol rule 1).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.jobs.lifecycle import ChunkState
+from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
+
 LEASE_S = 15.0
-LOSSES_ALONE = 3
+# Asked where a chunk starts, so that a hold or a stop is obeyed by the next take, whatever was granted.
+_MAY_START = (
+    "NOT c.stop AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.project_id = c.project_id"
+    " AND l.job_type = c.job_type AND l.hold_until > now())"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class TakenChunk:
-    """A chunk this process holds: `token` is its fence, and part of the path of every result."""
+class LaneUsage:
+    """The chunks of a lane: `due` and `ahead` are READY (now, and at a later moment), `live` READY or TAKEN
+    with `files` in them, `waiting` not granted."""
+
+    due: int
+    ahead: int
+    live: int
+    files: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChunk:
+    """A chunk that asks to be granted; `batch_id` is None for a job that came alone."""
 
     id: int
-    token: UUID
+    batch_id: UUID | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChunk:
+    """A chunk to insert: a range of a batch, or one job alone. `state` is READY or WAITING; `due_in` is the
+    seconds before which it may not start."""
+
     project_id: UUID
     job_type: str
     queue: str
-    batch_id: UUID | None
-    lo: int | None
-    hi: int | None
-    job_id: UUID | None
     size: int
-    losses: int
+    rank: float
+    batch_id: UUID | None = None
+    lo: int | None = None
+    hi: int | None = None
+    job_id: UUID | None = None
+    state: ChunkState = ChunkState.READY
+    due_in: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FileToRun:
-    """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone)."""
-
-    job_id: UUID
-    name: str
-    size_bytes: int
-    storage_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnd:
-    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED."""
-
-    job_id: UUID
-    status: str
-    code: str | None
-    message: str | None
-    retryable: bool | None
-    result_key: str | None
-    pages: int | None
-    seconds: float | None
-    engine: str | None
-
-
-async def grant(session: AsyncSession, chunks: Sequence[dict[str, Any]]) -> None:
-    """Insert READY chunks: keys project_id, job_type, queue, batch_id, lo, hi, job_id, size, rank."""
+async def grant(session: AsyncSession, chunks: Sequence[NewChunk]) -> None:
+    """Insert chunks."""
     await session.execute(
         text(
-            "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, job_id, size, rank)"
-            " VALUES (:project_id, :job_type, :queue, :batch_id, :lo, :hi, :job_id, :size, :rank)"
+            "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, job_id, size, rank, state,"
+            "  due_at)"
+            " VALUES (:project_id, :job_type, :queue, :batch_id, :lo, :hi, :job_id, :size, :rank, :state,"
+            "  now() + make_interval(secs => CAST(:due_in AS float8)))"
         ),
-        chunks,
+        [asdict(chunk) for chunk in chunks],
+    )
+
+
+async def waiting_of_lane(
+    session: AsyncSession, project_id: UUID, job_type: str, *, limit: int
+) -> list[WaitingChunk]:
+    """Chunks of the lane that wait for a grant, in their order, locked; those that others hold are left
+    out."""
+    rows = await session.execute(
+        text(
+            "SELECT id, batch_id, size FROM chunks WHERE project_id = :p AND job_type = :t"
+            " AND state = 'WAITING' AND NOT stop ORDER BY rank, id LIMIT :n FOR UPDATE SKIP LOCKED"
+        ),
+        {"p": project_id, "t": job_type, "n": limit},
+    )
+    return [WaitingChunk(*row) for row in rows]
+
+
+async def let_run(session: AsyncSession, due: Sequence[tuple[int, float]], *, virtual_now: float) -> None:
+    """Grant waiting chunks that the caller has locked: (id, seconds before which it may not start). The time
+    they waited for a limit is no credit: their rank is brought up to the queue's virtual time."""
+    await session.execute(
+        text(
+            "UPDATE chunks c SET state = 'READY', reason = NULL,"
+            " rank = greatest(c.rank, CAST(:now AS float8)),"
+            " due_at = now() + make_interval(secs => u.due_in)"
+            " FROM unnest(CAST(:ids AS bigint[]), CAST(:dues AS float8[])) AS u(id, due_in)"
+            " WHERE c.id = u.id AND c.state = 'WAITING'"
+        ),
+        {"ids": [id_ for id_, _ in due], "dues": [due_in for _, due_in in due], "now": virtual_now},
     )
 
 
 async def take(session: AsyncSession, queue: str, worker_id: UUID) -> TakenChunk | None:
-    """Claim the best READY chunk of the queue; None when nothing is due. Skips what others hold."""
+    """Claim the best READY chunk of the queue; None when nothing is due. Skips what others hold, what is to
+    stop, and lanes on hold."""
     row = (
         await session.execute(
             text(
                 "UPDATE chunks SET state = 'TAKEN', token = gen_random_uuid(), worker_id = :w, reason = NULL,"
                 " due_at = now() + make_interval(secs => CAST(:lease AS float8))"
-                " WHERE id = (SELECT id FROM chunks WHERE queue = :q AND state = 'READY'"
-                "  AND due_at <= now() ORDER BY rank, id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-                " RETURNING id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses"
+                " WHERE id = (SELECT c.id FROM chunks c WHERE c.queue = :q AND c.state = 'READY'"
+                f"  AND c.due_at <= now() AND {_MAY_START} ORDER BY c.rank, c.id LIMIT 1"
+                "  FOR UPDATE OF c SKIP LOCKED)"
+                " RETURNING id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses,"
+                " stop"
             ),
             {"q": queue, "w": worker_id, "lease": LEASE_S},
         )
     ).one_or_none()
     return None if row is None else TakenChunk(*row)
+
+
+async def next_due(session: AsyncSession, queue: str) -> float | None:
+    """In how many seconds the next READY chunk of the queue may start; None when there is none."""
+    found = await session.execute(
+        text(
+            "SELECT extract(epoch FROM min(c.due_at) - now()) FROM chunks c"
+            f" WHERE c.queue = :q AND c.state = 'READY' AND {_MAY_START}"
+        ),
+        {"q": queue},
+    )
+    seconds = found.scalar_one()
+    return None if seconds is None else max(0.0, float(seconds))
 
 
 async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun]:
@@ -95,7 +146,7 @@ async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun
             " FROM jobs j LEFT JOIN files f ON f.id = j.file_id"
             f" WHERE {where} AND j.status = 'PENDING' ORDER BY j.seq"
         ),
-        _place(chunk),
+        chunk.place,
     )
     return [FileToRun(*row) for row in rows]
 
@@ -159,7 +210,7 @@ async def cancel_open(session: AsyncSession, chunk: TakenChunk) -> None:
             "UPDATE jobs SET status = 'CANCELLED', finished_at = now(), token = :tok"
             f" WHERE {where} AND status = 'PENDING'"
         ),
-        {**_place(chunk), "tok": chunk.token},
+        {**chunk.place, "tok": chunk.token},
     )
 
 
@@ -171,7 +222,7 @@ async def fail_open(session: AsyncSession, chunk: TakenChunk, *, code: str, mess
             "UPDATE jobs SET status = 'FAILED', error_code = :code, error_message = :m, retryable = false,"
             f" finished_at = now(), token = :tok WHERE {where} AND status = 'PENDING'"
         ),
-        {**_place(chunk), "tok": chunk.token, "code": code, "m": message},
+        {**chunk.place, "tok": chunk.token, "code": code, "m": message},
     )
 
 
@@ -200,7 +251,7 @@ async def close(session: AsyncSession, chunk: TakenChunk, *, seconds: float) -> 
                 "  FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi) s"
                 " WHERE c.id = :c AND s.open = 0 RETURNING true"
             ),
-            {**_place(chunk), "c": chunk.id, "s": seconds},
+            {**chunk.place, "c": chunk.id, "s": seconds},
         )
     return done.scalar_one_or_none() is True
 
@@ -226,25 +277,32 @@ async def live_of_batch(session: AsyncSession, batch_id: UUID) -> int:
     return int(found.scalar_one())
 
 
-async def ready_of_lane(session: AsyncSession, project_id: UUID, job_type: str) -> tuple[int, int]:
-    """READY chunks of the lane, and the files in them."""
+async def usage_of_lane(session: AsyncSession, project_id: UUID, job_type: str) -> LaneUsage:
+    """What the lane has granted and what waits. Exact under the lane's lock: only its holder grants."""
+    # clock_timestamp: now() is when this transaction began, maybe before the wait for the lock, and what a
+    # rival granted meanwhile would seem to be due later.
     found = await session.execute(
         text(
-            "SELECT count(*), coalesce(sum(size), 0) FROM chunks"
-            " WHERE project_id = :p AND job_type = :t AND state = 'READY'"
+            "SELECT count(*) FILTER (WHERE state = 'READY' AND due_at <= clock_timestamp()),"
+            " count(*) FILTER (WHERE state = 'READY' AND due_at > clock_timestamp()),"
+            " count(*) FILTER (WHERE state IN ('READY', 'TAKEN')),"
+            " coalesce(sum(size) FILTER (WHERE state IN ('READY', 'TAKEN')), 0),"
+            " count(*) FILTER (WHERE state = 'WAITING')"
+            " FROM chunks WHERE project_id = :p AND job_type = :t AND state <> 'DONE'"
         ),
         {"p": project_id, "t": job_type},
     )
-    count, files = found.one()
-    return int(count), int(files)
+    return LaneUsage(*(int(value) for value in found.one()))
 
 
 async def bells_wanted(session: AsyncSession) -> list[tuple[str, int, int]]:
     """For each queue with due READY chunks: (queue, how many are due, how many are TAKEN)."""
     rows = await session.execute(
         text(
-            "SELECT queue, count(*) FILTER (WHERE state = 'READY' AND due_at <= now()),"
-            " count(*) FILTER (WHERE state = 'TAKEN') FROM chunks WHERE state <> 'DONE' GROUP BY queue"
+            "SELECT c.queue,"
+            f" count(*) FILTER (WHERE c.state = 'READY' AND c.due_at <= now() AND {_MAY_START}),"
+            " count(*) FILTER (WHERE c.state = 'TAKEN') FROM chunks c WHERE c.state <> 'DONE'"
+            " GROUP BY c.queue"
         )
     )
     return [(queue, int(due), int(taken)) for queue, due, taken in rows if due]
@@ -256,122 +314,3 @@ async def taken_of_queue(session: AsyncSession, queue: str) -> int:
         text("SELECT count(*) FROM chunks WHERE queue = :q AND state = 'TAKEN'"), {"q": queue}
     )
     return int(found.scalar_one())
-
-
-async def lengthen_all(session: AsyncSession) -> int:
-    """Give every holder one more lease; answers how many. For a sweeper that was away itself (rule 9)."""
-    done = await session.execute(
-        text(
-            "UPDATE chunks SET due_at = greatest(due_at, now() + make_interval(secs => CAST(:s AS float8)))"
-            " WHERE id IN (SELECT id FROM chunks WHERE state = 'TAKEN' ORDER BY id FOR UPDATE)"
-        ),
-        {"s": LEASE_S},
-    )
-    return int(done.rowcount)  # type: ignore[attr-defined]
-
-
-async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]:
-    """Chunks whose lease ran out, locked; those another sweeper holds are skipped."""
-    rows = await session.execute(
-        text(
-            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses"
-            " FROM chunks WHERE state = 'TAKEN' AND due_at < now()"
-            " ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
-        ),
-        {"n": limit},
-    )
-    return [TakenChunk(*row) for row in rows]
-
-
-async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -> int:
-    """Replace a lost chunk by one READY chunk for each open job, at its old rank, and one DONE row for
-    the rest. Answers the number of open jobs.
-
-    The DONE row counts only jobs that were not handed on: one of them may end between the two reads,
-    and must not be counted twice (protocol rule 21).
-    """
-    left = (
-        await session.scalars(
-            text(
-                "SELECT seq FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
-                " AND status = 'PENDING' ORDER BY seq"
-            ),
-            _place(chunk),
-        )
-    ).all()
-    await session.execute(
-        text(
-            "WITH lost AS (DELETE FROM chunks WHERE id = :c RETURNING *), one_each AS ("
-            "  INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, losses, stop,"
-            "   due_at)"
-            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop,"
-            "   now() + make_interval(secs => CAST(:after AS float8))"
-            "  FROM lost, unnest(CAST(:left AS int[])) s)"
-            " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, due_at,"
-            "  ok, failed, cancelled)"
-            " SELECT project_id, job_type, queue, batch_id, lo, hi, 0, rank, 'DONE', now(),"
-            "  s.ok, s.failed, s.cancelled FROM lost, (SELECT"
-            "   count(*) FILTER (WHERE status = 'COMPLETED') ok,"
-            "   count(*) FILTER (WHERE status = 'FAILED') failed,"
-            "   count(*) FILTER (WHERE status = 'CANCELLED') cancelled"
-            "   FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
-            "   AND NOT seq = ANY(CAST(:left AS int[]))) s"
-        ),
-        {**_place(chunk), "c": chunk.id, "left": list(left), "after": after},
-    )
-    return len(left)
-
-
-async def count_loss(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str) -> None:
-    """A file was lost alone: give it back with one more loss; the caller holds the chunk."""
-    await session.execute(
-        text(
-            "UPDATE chunks SET state = 'READY', token = NULL, losses = losses + 1, reason = :r,"
-            " due_at = now() + make_interval(secs => CAST(:a AS float8)) WHERE id = :c"
-        ),
-        {"c": chunk.id, "a": after, "r": reason},
-    )
-
-
-async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
-    """For a stopped batch, under its lock: READY chunks become DONE with their jobs CANCELLED."""
-    await session.execute(
-        text(
-            "WITH gone AS MATERIALIZED (SELECT id, lo, hi FROM chunks WHERE batch_id = :b AND state = 'READY'"
-            "  FOR UPDATE)"
-            " UPDATE jobs j SET status = 'CANCELLED', finished_at = now() FROM gone"
-            " WHERE j.batch_id = :b AND j.seq BETWEEN gone.lo AND gone.hi AND j.status = 'PENDING'"
-        ),
-        {"b": batch_id},
-    )
-    await session.execute(
-        text(
-            "UPDATE chunks c SET state = 'DONE', due_at = now(), ok = s.ok, failed = s.failed,"
-            " cancelled = s.cancelled FROM (SELECT g.id,"
-            "  count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
-            "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
-            "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled,"
-            "  count(*) FILTER (WHERE j.status = 'PENDING') open"
-            "  FROM chunks g JOIN jobs j ON j.batch_id = :b AND j.seq BETWEEN g.lo AND g.hi"
-            "  WHERE g.batch_id = :b AND g.state = 'READY' GROUP BY g.id) s"
-            " WHERE c.id = s.id AND c.state = 'READY' AND s.open = 0"
-        ),
-        {"b": batch_id},
-    )
-
-
-async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
-    """Tell the holders of the batch's chunks to stop; they hear it at their next beat or flush."""
-    await session.execute(
-        text(
-            "UPDATE chunks SET stop = true WHERE id IN (SELECT id FROM chunks WHERE batch_id = :b"
-            " AND state = 'TAKEN' AND NOT stop ORDER BY id FOR UPDATE)"
-        ),
-        {"b": batch_id},
-    )
-
-
-def _place(chunk: TakenChunk) -> dict[str, Any]:
-    if chunk.job_id is not None:
-        return {"job": chunk.job_id}
-    return {"batch": chunk.batch_id, "lo": chunk.lo, "hi": chunk.hi}

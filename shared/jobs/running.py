@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, repository
+from shared.jobs import ledger, reclaim, repository
 from shared.jobs.codes import FailureCode
-from shared.jobs.ledger import LOSSES_ALONE, FileToRun, JobEnd, TakenChunk
+from shared.jobs.reclaim import LOSSES_ALONE
+from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
-from shared.queue.messages import Work
+from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
 
 __all__ = [
@@ -27,11 +28,12 @@ __all__ = [
     "beat",
     "close",
     "flush",
-    "is_last_of_batch",
+    "next_due",
     "release",
     "ring_when_low",
     "suspect",
     "take",
+    "tell_of_end",
 ]
 
 
@@ -117,10 +119,12 @@ async def suspect(
         return hand
     if ends:
         await ledger.write_ends(uow.session, chunk, ends)
-    if chunk.size > 1:
-        await ledger.split(uow.session, chunk, after=after)
+    if hand is Hand.STOP:
+        await _end_stopped(uow, chunk)
+    elif chunk.size > 1:
+        await reclaim.split(uow.session, chunk, after=after)
     elif chunk.losses + 1 < LOSSES_ALONE:
-        await ledger.count_loss(uow.session, chunk, after=after, reason=reason)
+        await reclaim.count_loss(uow.session, chunk, after=after, reason=reason)
     else:
         message = f"It could not be processed in {LOSSES_ALONE} tries: {reason}"
         await ledger.fail_open(uow.session, chunk, code=FailureCode.ENGINE_ERROR, message=message)
@@ -138,7 +142,9 @@ async def release(
         return hand
     if ends:
         await ledger.write_ends(uow.session, chunk, ends)
-    if not await ledger.close(uow.session, chunk, seconds=0):
+    if hand is Hand.STOP:
+        await _end_stopped(uow, chunk)
+    elif not await ledger.close(uow.session, chunk, seconds=0):
         await ledger.release(uow.session, chunk, after=after, reason=reason)
         if after <= 0:
             uow.ring(Work(chunk.queue))
@@ -147,17 +153,35 @@ async def release(
 
 
 async def ring_when_low(uow: UnitOfWork, chunk: TakenChunk) -> None:
-    """Ring the lane when fewer chunks of it wait than there are slots; commits."""
-    ready, _files = await ledger.ready_of_lane(uow.session, chunk.project_id, chunk.job_type)
-    if ready < await worker_service.slots_of(uow, chunk.queue):
+    """Ring the lane when fewer chunks of it stand ready than there are slots; commits."""
+    usage = await ledger.usage_of_lane(uow.session, chunk.project_id, chunk.job_type)
+    if usage.due + usage.ahead < await worker_service.slots_of(uow, chunk.queue):
         await lane_service.ring(uow, chunk.project_id, chunk.job_type)
     await uow.commit()
 
 
-async def is_last_of_batch(uow: UnitOfWork, batch_id: UUID) -> bool:
-    """Does nothing of the batch run or wait to run? Ask after the close committed, so that of two
-    chunks closed at once at least one sees the other gone (protocol rule 4)."""
-    return await ledger.live_of_batch(uow.session, batch_id) == 0
+async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    """Ring whoever waits for the end of a chunk: its batch when nothing of that is left, its lane when that
+    refused something; commits.
+
+    Comes after the close committed, so that of two chunks closed at once at least one sees the other gone
+    (protocol rule 4). Lost with its process, it costs a wait: batch and lane have due times.
+    """
+    if chunk.batch_id is not None and await ledger.live_of_batch(uow.session, chunk.batch_id) == 0:
+        uow.ring(Advance(chunk.batch_id))
+    await lane_service.ring_if_waiting(uow, chunk.project_id, chunk.job_type)
+    await uow.commit()
+
+
+async def next_due(uow: UnitOfWork, queue: str) -> float | None:
+    """In how many seconds the next chunk of the queue may start; None when there is none."""
+    return await ledger.next_due(uow.session, queue)
+
+
+async def _end_stopped(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    # Given back it would lie there: nobody takes what is to stop.
+    await ledger.cancel_open(uow.session, chunk)
+    await ledger.close(uow.session, chunk, seconds=0)
 
 
 def _hand(stop: bool | None) -> Hand:  # noqa: FBT001 - the flag as the row has it

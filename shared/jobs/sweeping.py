@@ -3,9 +3,11 @@
 from typing import Final
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger
+from shared.jobs import ledger, reclaim
 from shared.jobs.codes import FailureCode
-from shared.jobs.ledger import LEASE_S, LOSSES_ALONE, TakenChunk
+from shared.jobs.ledger import LEASE_S
+from shared.jobs.reclaim import LOSSES_ALONE
+from shared.jobs.taken import TakenChunk
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
@@ -25,9 +27,9 @@ async def sweep_lost(uow: UnitOfWork) -> int:
         return 0
     lost: list[TakenChunk] = []
     if gap > LEASE_S / 3:
-        await ledger.lengthen_all(uow.session)
+        await reclaim.lengthen_all(uow.session, lease_s=LEASE_S)
     else:
-        lost = await ledger.lock_expired(uow.session, limit=200)
+        lost = await reclaim.lock_expired(uow.session, limit=200)
         for chunk in lost:
             await _take_back(uow, chunk)
     await worker_service.mark_sweep(uow, SWEEP)
@@ -40,11 +42,18 @@ async def sweep_lost(uow: UnitOfWork) -> int:
 
 
 async def _take_back(uow: UnitOfWork, chunk: TakenChunk) -> None:
+    if chunk.stop:
+        # Nobody will take it again: what it holds has its end.
+        await ledger.cancel_open(uow.session, chunk)
+        await ledger.close(uow.session, chunk, seconds=0)
+        if chunk.batch_id is not None:
+            uow.ring(Advance(chunk.batch_id))
+        return
     if chunk.size > 1:
         # The company of other files is no guilt: only a file lost alone is charged (protocol rule 6).
-        await ledger.split(uow.session, chunk)
+        await reclaim.split(uow.session, chunk)
     elif chunk.losses + 1 < LOSSES_ALONE:
-        await ledger.count_loss(uow.session, chunk, after=0, reason="WORKER_LOST")
+        await reclaim.count_loss(uow.session, chunk, after=0, reason="WORKER_LOST")
     else:
         await _give_up(uow, chunk)
     uow.ring(Work(chunk.queue))

@@ -1,22 +1,29 @@
 """The statements on lanes. Whoever decides for a lane holds its row lock first."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.lanes.budget import Terms
+from shared.lanes.limits import Hold, LaneLimits, Waiting
+from shared.lanes.model import Lane
 
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """A locked lane: its limits, and the virtual time its next chunk starts at."""
+    """A locked lane: its limits, and the virtual times of its next chunk and of its queue."""
 
     project_id: UUID
     job_type: str
-    max_files: int
+    max_batches: int | None
     weight: float
     vtime: float
+    terms: Terms
+    virtual_now: float = 0.0
 
 
 async def ensure(session: AsyncSession, project_id: UUID, job_type: str) -> None:
@@ -27,27 +34,85 @@ async def ensure(session: AsyncSession, project_id: UUID, job_type: str) -> None
     )
 
 
-async def read(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRow | None:
-    """The lane without a lock."""
-    return await _one(session, project_id, job_type, "")
+async def read(session: AsyncSession, project_id: UUID, job_type: str) -> Lane | None:
+    """The lane without a lock, as it is now."""
+    found = await session.scalars(
+        select(Lane).where(Lane.project_id == project_id, Lane.job_type == job_type),
+        execution_options={"populate_existing": True},
+    )
+    return found.one_or_none()
 
 
-async def lock(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRow | None:
-    """Wait for the lane's row and hold it to the end of the transaction."""
-    return await _one(session, project_id, job_type, "FOR NO KEY UPDATE")
-
-
-async def _one(session: AsyncSession, project_id: UUID, job_type: str, how: str) -> LaneRow | None:
+async def hold_of(session: AsyncSession, project_id: UUID, job_type: str) -> Hold | None:
+    """The hold in force now; None when there is none, or it is over."""
     row = (
         await session.execute(
             text(
-                "SELECT project_id, job_type, max_files, weight, vtime FROM lanes "
-                f"WHERE project_id = :p AND job_type = :t {how}"
+                "SELECT hold_reason, CASE WHEN isfinite(hold_until) THEN hold_until END FROM lanes"
+                " WHERE project_id = :p AND job_type = :t AND hold_until > now()"
             ),
             {"p": project_id, "t": job_type},
         )
     ).one_or_none()
-    return None if row is None else LaneRow(*row)
+    return None if row is None else Hold(row[0] or "", row[1])
+
+
+async def lock(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRow | None:
+    """Wait for the lane's row and hold it to the end of the transaction."""
+    row = (
+        await session.execute(
+            text(
+                "SELECT project_id, job_type, max_batches, weight, vtime, jobs_per_minute, burst, max_jobs,"
+                " CASE WHEN hold_until > now() THEN extract(epoch FROM hold_until - now()) END,"
+                " hold_reason, extract(epoch FROM greatest(tat, now()) - now())"
+                " FROM lanes WHERE project_id = :p AND job_type = :t FOR NO KEY UPDATE"
+            ),
+            {"p": project_id, "t": job_type},
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    project, kind, max_batches, weight, vtime, per_minute, burst, max_jobs, held_for, reason, tat_in = row
+    terms = Terms(
+        jobs_per_minute=per_minute,
+        burst=burst,
+        max_jobs=max_jobs,
+        held_for=None if held_for is None else float(held_for),
+        hold_reason=reason,
+        tat_in=float(tat_in),
+    )
+    return LaneRow(project, kind, max_batches, weight, vtime, terms)
+
+
+async def set_limits(
+    session: AsyncSession, project_id: UUID, job_type: str, limits: LaneLimits, *, restart_rate: bool
+) -> None:
+    """Replace the limits of a lane that the caller has locked; it is due at once."""
+    hold = limits.hold
+    await session.execute(
+        text(
+            "UPDATE lanes SET jobs_per_minute = :jpm, burst = :burst, max_jobs = :jobs,"
+            " max_batches = :batches, max_files = :files, weight = :weight,"
+            " hold_until = CASE WHEN CAST(:held AS bool)"
+            "  THEN coalesce(CAST(:until AS timestamptz), 'infinity') END,"
+            " hold_reason = :reason, wake_at = now(), tat = CASE WHEN :restart THEN now() ELSE tat END"
+            " WHERE project_id = :p AND job_type = :t"
+        ),
+        {
+            "p": project_id,
+            "t": job_type,
+            "jpm": limits.jobs_per_minute,
+            "burst": limits.burst,
+            "jobs": limits.max_jobs,
+            "batches": limits.max_batches,
+            "files": limits.max_files,
+            "weight": limits.weight,
+            "held": hold is not None,
+            "until": hold.until if hold else None,
+            "reason": hold.reason if hold else None,
+            "restart": restart_rate,
+        },
+    )
 
 
 async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float:
@@ -68,28 +133,56 @@ async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float
     return float(found.scalar_one())
 
 
-async def charge(session: AsyncSession, lane: LaneRow, *, vtime: float, wake_in: float | None) -> None:
-    """Write back what a grant used; `wake_in` seconds from now the lane is looked at again, or never."""
+async def charge(
+    session: AsyncSession,
+    lane: LaneRow,
+    *,
+    vtime: float,
+    tat_in: float,
+    wait: Waiting | None,
+    wake_in: float | None,
+) -> None:
+    """Write back what a dispatch used and refused; in `wake_in` seconds the lane is looked at again, or
+    never."""
     await session.execute(
         text(
             "UPDATE lanes SET vtime = :v,"
-            " wake_at = now() + make_interval(secs => CAST(:w AS float8))"
+            " tat = CASE WHEN jobs_per_minute IS NULL THEN tat"
+            "  ELSE now() + make_interval(secs => CAST(:tat AS float8)) END,"
+            " wake_at = now() + make_interval(secs => CAST(:w AS float8)),"
+            " wait = CAST(:wait AS jsonb) || jsonb_build_object('until',"
+            "  now() + make_interval(secs => CAST(:until AS float8)))"
             " WHERE project_id = :p AND job_type = :t"
         ),
-        {"p": lane.project_id, "t": lane.job_type, "v": vtime, "w": wake_in},
+        {
+            "p": lane.project_id,
+            "t": lane.job_type,
+            "v": vtime,
+            "tat": tat_in,
+            "w": wake_in,
+            "wait": None if wait is None else json.dumps(wait.as_json()),
+            "until": None if wait is None else wait.until_in,
+        },
     )
 
 
-async def charge_one(session: AsyncSession, project_id: UUID, job_type: str, *, now: float) -> float:
-    """Charge a job that came alone; answers the start tag of its chunk."""
+async def charge_one(
+    session: AsyncSession, project_id: UUID, job_type: str, *, now: float
+) -> tuple[float, bool]:
+    """Charge a job that came alone; answers the start tag of its chunk, and whether the lane has limits that
+    a dispatch must ask first: then the lane is due."""
     found = await session.execute(
         text(
-            "UPDATE lanes SET vtime = greatest(vtime, CAST(:now AS float8)) + 1 / weight"
-            " WHERE project_id = :p AND job_type = :t RETURNING vtime - 1 / weight"
+            "UPDATE lanes SET vtime = greatest(vtime, CAST(:now AS float8)) + 1 / weight,"
+            " wake_at = CASE WHEN jobs_per_minute IS NOT NULL OR max_jobs IS NOT NULL OR hold_until > now()"
+            "  THEN least(coalesce(wake_at, 'infinity'), now() + interval '1 s') ELSE wake_at END"
+            " WHERE project_id = :p AND job_type = :t RETURNING vtime - 1 / weight,"
+            " jobs_per_minute IS NOT NULL OR max_jobs IS NOT NULL OR coalesce(hold_until > now(), false)"
         ),
         {"p": project_id, "t": job_type, "now": now},
     )
-    return float(found.scalar_one())
+    rank, limited = found.one()
+    return float(rank), bool(limited)
 
 
 async def may_ring(session: AsyncSession, project_id: UUID, job_type: str, *, spacing: float) -> bool:
@@ -105,6 +198,15 @@ async def may_ring(session: AsyncSession, project_id: UUID, job_type: str, *, sp
         {"p": project_id, "t": job_type, "s": spacing},
     )
     return won.scalar_one_or_none() is True
+
+
+async def is_waiting(session: AsyncSession, project_id: UUID, job_type: str) -> bool:
+    """Did the lane's last dispatch refuse something?"""
+    found = await session.execute(
+        text("SELECT wait IS NOT NULL FROM lanes WHERE project_id = :p AND job_type = :t"),
+        {"p": project_id, "t": job_type},
+    )
+    return found.scalar_one_or_none() is True
 
 
 async def take_due(session: AsyncSession, *, again_in: float, limit: int) -> list[tuple[UUID, str]]:

@@ -1,19 +1,37 @@
 """What others may ask of a lane."""
 
+import math
+from dataclasses import replace
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
+from shared.errors import InvalidInput
 from shared.lanes import repository
+from shared.lanes.limits import LaneLimits, Waiting
+from shared.lanes.model import Lane
 from shared.lanes.repository import LaneRow
 from shared.queue.messages import Dispatch
 
 RING_SPACING_S = 0.1
 LOOK_AGAIN_S = 2.0
 
-__all__ = ["LaneRow", "charge", "charge_one", "lock", "open_lane", "ring", "ring_due"]
+__all__ = [
+    "LaneLimits",
+    "LaneRow",
+    "Waiting",
+    "change_limits",
+    "charge",
+    "charge_one",
+    "get_limits",
+    "lock",
+    "open_lane",
+    "ring",
+    "ring_due",
+    "ring_if_waiting",
+]
 
 
-async def open_lane(uow: UnitOfWork, project_id: UUID, job_type: str) -> LaneRow:
+async def open_lane(uow: UnitOfWork, project_id: UUID, job_type: str) -> Lane:
     """The lane, made with open limits when it is new. Takes no lock on an existing one."""
     if found := await repository.read(uow.session, project_id, job_type):
         return found
@@ -24,22 +42,62 @@ async def open_lane(uow: UnitOfWork, project_id: UUID, job_type: str) -> LaneRow
     return made
 
 
+async def get_limits(uow: UnitOfWork, project_id: UUID, job_type: str) -> LaneLimits:
+    """The limits in force; those of a new lane when nobody used it yet. The project must exist."""
+    lane = await open_lane(uow, project_id, job_type)
+    return LaneLimits(
+        jobs_per_minute=lane.jobs_per_minute,
+        burst=lane.burst,
+        max_jobs=lane.max_jobs,
+        max_batches=lane.max_batches,
+        max_files=lane.max_files,
+        weight=lane.weight,
+        hold=await repository.hold_of(uow.session, project_id, job_type),
+    )
+
+
+async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits: LaneLimits) -> bool:
+    """Replace the limits, the lane locked to the end of the transaction, and ring it. Answers whether what
+    may start when is changed by it: then chunks granted under the old limits must be decided again.
+
+    Limits below 1 and weights that are no number above 0 are `InvalidInput`.
+    """
+    _check(limits)
+    await open_lane(uow, project_id, job_type)
+    lane = await repository.lock(uow.session, project_id, job_type)
+    assert lane is not None
+    old = lane.terms
+    new_rate = (limits.jobs_per_minute, limits.burst) != (old.jobs_per_minute, old.burst)
+    await repository.set_limits(uow.session, project_id, job_type, limits, restart_rate=new_rate)
+    uow.ring(Dispatch(project_id, job_type))
+    return new_rate or limits.max_jobs != old.max_jobs
+
+
 async def lock(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> LaneRow | None:
     """Hold the lane to the end of the transaction; its `vtime` is brought up to the queue's."""
     lane = await repository.lock(uow.session, project_id, job_type)
     if lane is None:
         return None
     now = await repository.virtual_now(uow.session, queue, job_type)
-    return LaneRow(lane.project_id, lane.job_type, lane.max_files, lane.weight, max(lane.vtime, now))
+    return replace(lane, vtime=max(lane.vtime, now), virtual_now=now)
 
 
-async def charge(uow: UnitOfWork, lane: LaneRow, *, vtime: float, wake_in: float | None) -> None:
-    """Write back the virtual time a grant reached and when to look again (None: nothing waits)."""
-    await repository.charge(uow.session, lane, vtime=vtime, wake_in=wake_in)
+async def charge(
+    uow: UnitOfWork,
+    lane: LaneRow,
+    *,
+    vtime: float,
+    tat_in: float,
+    wait: Waiting | None,
+    wake_in: float | None,
+) -> None:
+    """Write back what a dispatch used and refused, and when to look again (None: nothing waits)."""
+    await repository.charge(uow.session, lane, vtime=vtime, tat_in=tat_in, wait=wait, wake_in=wake_in)
 
 
-async def charge_one(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> float:
-    """Charge a standalone job to its lane; answers the rank of its chunk."""
+async def charge_one(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> tuple[float, bool]:
+    """Charge a standalone job to its lane; answers the rank of its chunk, and whether a dispatch must grant
+    it because the lane has limits."""
     now = await repository.virtual_now(uow.session, queue, job_type)
     return await repository.charge_one(uow.session, project_id, job_type, now=now)
 
@@ -51,9 +109,27 @@ async def ring(uow: UnitOfWork, project_id: UUID, job_type: str) -> None:
         uow.ring(Dispatch(project_id, job_type))
 
 
+async def ring_if_waiting(uow: UnitOfWork, project_id: UUID, job_type: str) -> None:
+    """Ring the lane after the commit when its last dispatch refused something: room came free. Not spaced:
+    a bell left out here would leave a slot of a small limit empty until the next look."""
+    if await repository.is_waiting(uow.session, project_id, job_type):
+        uow.ring(Dispatch(project_id, job_type))
+
+
 async def ring_due(uow: UnitOfWork) -> int:
     """Ring every lane whose time has come; answers how many."""
     due = await repository.take_due(uow.session, again_in=LOOK_AGAIN_S, limit=200)
     for project_id, job_type in due:
         uow.ring(Dispatch(project_id, job_type))
     return len(due)
+
+
+def _check(limits: LaneLimits) -> None:
+    for name in ("jobs_per_minute", "burst", "max_jobs", "max_batches", "max_files"):
+        value = getattr(limits, name)
+        if value is not None and not 1 <= value < 2**31:
+            raise InvalidInput(f"{name} must be a whole number of 1 or more; leave it out for no limit.")
+    if not (math.isfinite(limits.weight) and limits.weight > 0):
+        raise InvalidInput("weight must be a number above 0.")
+    if limits.hold is not None and not limits.hold.reason.strip():
+        raise InvalidInput("hold.reason must say why.")

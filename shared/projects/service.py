@@ -35,7 +35,7 @@ async def bootstrap(uow: UnitOfWork) -> tuple[str | None, str | None]:
     Whatever is there already stays, and its place in the answer is None: a key is known only in the
     moment it is made. Rivals wait for each other, so each key is made once. The caller commits.
     """
-    project = await _default_project(uow)
+    project = await default_project(uow)
     project_key: str | None = None
     operator_key: str | None = None
     if not await repository.has_key(uow.session, role=Role.PROJECT, project_id=project.id):
@@ -82,7 +82,7 @@ async def create_key(
 
 async def create_default_project_key(uow: UnitOfWork, name: str) -> str:
     """A further key of the default project, which is made if need be; answers its token."""
-    project = await _default_project(uow)
+    project = await default_project(uow)
     token, _ = await create_key(uow, project_id=project.id, name=name)
     return token
 
@@ -168,8 +168,9 @@ async def list_projects(
     )
 
 
-async def _default_project(uow: UnitOfWork) -> Project:
-    """The default project. Rivals wait for each other until the commit, so it is made once."""
+async def default_project(uow: UnitOfWork) -> Project:
+    """The default project, made with its organisation when there is none. Rivals wait for each other until
+    the commit, so it is made once."""
     await repository.lock_bootstrap(uow.session)
     found = await repository.default_project(uow.session)
     if found is not None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Double
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,3 +44,18 @@ class Sweep(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last_ok_at: Mapped[datetime] = born()
+
+
+class Tally(Base):
+    """How many jobs workers brought to an end, and the engine seconds of them. Only grows.
+
+    Workers add to it with their heartbeat, so it outlives them, and lags by one heartbeat.
+    """
+
+    __tablename__ = "tallies"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    job_type: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    jobs: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    seconds: Mapped[float] = mapped_column(Double, server_default="0")

@@ -2,11 +2,13 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from uuid import UUID
 
 import shared
 from shared.db.unit_of_work import UnitOfWork
-from shared.workers import repository
+from shared.workers import repository, survey
+from shared.workers.survey import Ended
 
 FRESH_S = 15.0
 FORGOTTEN_S = 3600.0
@@ -26,9 +28,12 @@ async def enlist(uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: 
     await uow.commit()
 
 
-async def report(uow: UnitOfWork, worker_id: UUID) -> bool | None:
-    """Say 'alive'; commits. Answers the drain flag, or None when the row must be written again."""
+async def report(uow: UnitOfWork, worker_id: UUID, ended: Sequence[Ended] = ()) -> bool | None:
+    """Say 'alive', and what ended since the last time; commits. Answers the drain flag, or None when the row
+    must be written again."""
     drain = await repository.seen(uow.session, worker_id)
+    if ended:
+        await survey.add_ended(uow.session, ended)
     await uow.commit()
     return drain
 

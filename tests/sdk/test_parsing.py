@@ -120,3 +120,17 @@ def test_what_cannot_be_done_is_refused(client: LlamaCloud) -> None:
         )
     with pytest.raises(llama_cloud.NotFoundError):
         client.parsing.get("pjb-unknown")
+
+
+async def test_cancel_ends_a_job_once_and_a_strangers_is_unknown(
+    client: LlamaCloud, stranger: LlamaCloud, work: Work
+) -> None:
+    job = client.parsing.create(tier="fast", version="latest", file_id=stored(client))
+    with pytest.raises(llama_cloud.NotFoundError):
+        stranger.parsing.cancel(job.id)
+    assert client.parsing.cancel(job.id).status == "CANCELLED"
+    assert await work() == 0
+    assert client.parsing.get(job.id, expand=["text"]).job.status == "CANCELLED"
+    with pytest.raises(llama_cloud.ConflictError) as refused:
+        client.parsing.cancel(job.id)
+    assert refused.value.response.headers["x-should-retry"] == "false"

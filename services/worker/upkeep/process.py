@@ -4,11 +4,12 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.worker.upkeep import sweep
+from services.worker.upkeep import exposition, sweep
 from shared.config import Settings
 from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -78,8 +79,14 @@ async def _main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     resources = open_resources(settings, name="upkeep", pool_size=3)
-    log.info("upkeep ready")
+    wanted = settings.upkeep
     try:
-        await keep_up(resources.unit_of_work, stopping, ready_file=settings.ready_file)
+        with ExitStack() as stack:
+            if wanted.metrics_port:
+                stack.enter_context(
+                    exposition.serve(resources.unit_of_work, wanted.metrics_host, wanted.metrics_port)
+                )
+            log.info("upkeep ready")
+            await keep_up(resources.unit_of_work, stopping, ready_file=settings.ready_file)
     finally:
         await resources.close()

@@ -12,7 +12,7 @@ from shared.ids import Kind, show
 from tests.conftest import Tenant
 
 DIRECTORIES = "/api/v1/beta/directories"
-OPEN = {"/health", "/ready", "/api/v1/beta/files/{file_id}/download"}
+OPEN = {"/health", "/ready", "/metrics", "/api/v1/beta/files/{file_id}/download"}
 
 
 def routes() -> list[tuple[str, str]]:

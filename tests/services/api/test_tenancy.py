@@ -75,9 +75,17 @@ async def ours(http: httpx.AsyncClient) -> Owned:
     return await make_all(http)
 
 
-def pages() -> list[tuple[str, str]]:
+ADMIN = "/api/v1/admin/"
+
+
+def every_page() -> list[tuple[str, str]]:
     paths = create_app(Settings(secret_key="x")).openapi()["paths"]  # type: ignore[arg-type]
     return [(method, path) for path, methods in paths.items() for method in methods]
+
+
+def pages() -> list[tuple[str, str]]:
+    """Those of tenants."""
+    return [(method, path) for method, path in every_page() if not path.startswith(ADMIN)]
 
 
 def with_an_id() -> list[tuple[str, str]]:
@@ -95,6 +103,19 @@ async def test_what_is_theirs_is_404_on_every_page(
             sent = {"json": {k: v.format(own_file=ours.ids["file_id"]) for k, v in sent["json"].items()}}
         found = await http.request(method, theirs.fill(path), **sent)
         assert found.status_code == 404, (method, path, found.text)
+
+
+async def test_operators_pages_tell_a_project_key_nothing(
+    http: httpx.AsyncClient, ours: Owned, theirs: Owned
+) -> None:
+    """403 whatever the id: whether a thing is there is not told either."""
+    asked = [page for page in every_page() if page[1].startswith(ADMIN)]
+    assert len(asked) > 20
+    for owned in (ours, theirs):
+        ids = {**dict.fromkeys(("key_id", "worker_id", "chunk_id", "job_type"), "1"), **owned.ids}
+        for method, path in asked:
+            found = await http.request(method, path.format(**ids), json={"name": "x"})
+            assert found.status_code == 403, (method, path, found.text)
 
 
 async def test_our_directory_does_not_show_their_file(

@@ -41,7 +41,20 @@ def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *words: s
 def test_help_lists_every_command(batchmill: Run) -> None:
     done = batchmill("--help")
     assert done.returncode == 0
-    for name in ("run", "up", "api", "worker", "upkeep", "migrate", "keys", "batches", "storage", "doctor"):
+    for name in (
+        "run",
+        "up",
+        "api",
+        "worker",
+        "upkeep",
+        "migrate",
+        "keys",
+        "batches",
+        "limits",
+        "workers",
+        "storage",
+        "doctor",
+    ):
         assert f"\n  {name} " in done.stdout
 
 
@@ -80,6 +93,12 @@ def test_version(batchmill: Run) -> None:
         (("worker", "--queues", "parse,nonsense"), "nonsense"),
         (("worker", "--queues", ","), "at least one"),
         (("keys", "create", "--role", "operator", "--project", "prj-1"), "--project"),
+        (("keys", "create", "--for", "soon"), "--for"),
+        (("keys", "rotate", "key-1", "--overlap", "1w"), "--overlap"),
+        (("limits", "set", "--max-jobs", "many"), "--max-jobs"),
+        (("limits", "set"), "at least one"),
+        (("limits", "hold", "why", "--for", "999999999999d"), "--for"),
+        (("workers", "list", "--base-url", "http://127.0.0.1:1"), "BATCHMILL_OPERATOR_KEY"),
     ],
 )
 def test_wrong_usage_is_2(batchmill: Run, arguments: tuple[str, ...], word: str) -> None:
@@ -132,7 +151,20 @@ def test_the_summary_is_one_json_object(batchmill: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("batches", "list"), ("batches", "get", "bat-1"), ("migrate",), ("api",)]
+    "arguments",
+    [
+        ("batches", "list"),
+        ("batches", "get", "bat-1"),
+        ("batches", "cancel", "bat-1"),
+        ("batches", "explain", "bat-1"),
+        ("limits", "get"),
+        ("limits", "hold", "why"),
+        ("workers", "list"),
+        ("keys", "list"),
+        ("keys", "revoke", "key-1"),
+        ("migrate",),
+        ("api",),
+    ],
 )
 def test_without_a_stack_it_is_4(batchmill: Run, arguments: tuple[str, ...]) -> None:
     assert_one_line(batchmill(*arguments), 4, "stack lives", "batchmill up")
@@ -176,7 +208,8 @@ def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
 ) -> None:
     done = batchmill("doctor", "--json")
     found = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    assert set(found) == {"python", "stack", "database", "broker", "storage", "mark", "disk"}
+    own = {"python", "stack", "database", "broker", "storage", "mark", "disk"}
+    assert set(found) == own | {"sweep", "workers", "replicas", "connections"}
     assert all(found[name]["ok"] for name in ("python", "stack", "database", "broker", "storage", "mark"))
     assert list(tmp_path.iterdir()) == []
 

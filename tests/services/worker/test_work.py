@@ -16,8 +16,10 @@ from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import ledger, running
+from shared.jobs.ledger import NewChunk
 from shared.jobs.result import decode, text_full
 from shared.jobs.running import Hand
+from shared.queue.messages import Dispatch
 from shared.wiring import Resources
 
 KIND = "parse_v2"
@@ -98,8 +100,8 @@ async def add_job(
             s=len(content),
             c='{"tier": "cost_effective"}' if options is None else str(options),
         )
-        chunk = {"project_id": project, "job_type": KIND, "queue": "parse", "batch_id": None, "lo": None}
-        await ledger.grant(uow.session, [{**chunk, "hi": None, "job_id": job, "size": 1, "rank": 0.0}])
+        chunk = NewChunk(project_id=project, job_type=KIND, queue="parse", job_id=job, size=1, rank=0.0)
+        await ledger.grant(uow.session, [chunk])
         await uow.commit()
     return job
 
@@ -302,3 +304,32 @@ async def test_a_heart_that_cannot_renew_starts_no_other_file(
         async with asyncio.timeout(5):
             await waiting
         assert heart.hand is Hand.GO_ON
+
+
+async def test_a_chunk_that_is_due_in_a_moment_is_waited_for_and_not_started_early(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"text")
+    await run_sql(runtime, "UPDATE chunks SET due_at = now() + interval '700 ms'")
+    due = (await chunk_row(runtime)).due_at
+    await work(runtime, "parse", slice_s=5)
+    row = await job_row(runtime, job)
+    assert row.status == "COMPLETED"
+    assert row.finished_at >= due
+
+
+async def test_a_chunk_that_is_due_much_later_is_left_to_a_later_bell(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"text")
+    await run_sql(runtime, "UPDATE chunks SET due_at = now() + interval '1 hour'")
+    async with asyncio.timeout(2):
+        await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "PENDING"
+
+
+async def test_the_end_of_a_job_rings_a_lane_that_refused_something(runtime: Runtime, bells: Any) -> None:
+    await add_job(runtime, "a.txt", b"text")
+    await run_sql(
+        runtime,
+        "INSERT INTO lanes (project_id, job_type, max_jobs, wait)"
+        " SELECT project_id, job_type, 1, '{}' FROM chunks",
+    )
+    await work(runtime, "parse", slice_s=5)
+    assert len(bells.heard(Dispatch)) == 1

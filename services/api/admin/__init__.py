@@ -1,0 +1,27 @@
+"""The pages of operators, `/api/v1/admin`. Each needs an operator's key: the one router they hang on asks
+for it, so that no page can forget to."""
+
+from typing import Final
+
+from fastapi import APIRouter, Depends
+
+from services.api.admin import (
+    audit,
+    batches,
+    chunks,
+    health,
+    jobs,
+    keys,
+    lanes,
+    organizations,
+    projects,
+    queues,
+    workers,
+)
+from services.api.operators import operator
+
+PAGES: Final = (organizations, projects, keys, lanes, batches, jobs, chunks, workers, queues, audit, health)
+
+router = APIRouter(tags=["operators"], dependencies=[Depends(operator)])
+for page in PAGES:
+    router.include_router(page.router)

@@ -1,0 +1,143 @@
+"""What an operator may do with jobs and chunks of all projects."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from shared.db.repository import Page
+from shared.db.unit_of_work import UnitOfWork
+from shared.errors import Conflict, NotFound
+from shared.ids import Kind, show
+from shared.jobs import ledger, repository, survey
+from shared.jobs.ledger import NewChunk
+from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
+from shared.jobs.model import Chunk, Job
+from shared.jobs.survey import AnyJobFilters, ChunkFilters, QueueDepth
+from shared.lanes import service as lane_service
+from shared.queue.messages import Dispatch, Work
+
+__all__ = [
+    "AnyJobFilters",
+    "AnyJobView",
+    "ChunkFilters",
+    "QueueDepth",
+    "get_job",
+    "list_chunks",
+    "list_jobs",
+    "queue_depths",
+    "release_chunk",
+    "retry_job",
+]
+
+RELEASED: Final = "RELEASED_BY_OPERATOR"
+ENDED_BADLY: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class AnyJobView:
+    """A job's row, its state as a reader sees it (RUNNING is in no row), and the chunk that lets it run."""
+
+    row: Job
+    status: str
+    chunk: Chunk | None = None
+
+
+async def list_jobs(
+    uow: UnitOfWork, filters: AnyJobFilters, *, size: int, after: UUID | None = None, count: bool = False
+) -> Page[AnyJobView]:
+    """A page of jobs of all projects, newest first, without their chunks."""
+    page = await survey.jobs(uow.session, filters, size=size, after=after, count=count)
+    running = await repository.running(uow.session, page.items)
+    views = [AnyJobView(job, "RUNNING" if job.id in running else job.status) for job in page.items]
+    return Page(views, page.next_after, page.total)
+
+
+async def get_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
+    """One job of any project, or `NotFound`."""
+    job = await _job(uow, job_id)
+    chunk = await survey.chunk_of_job(uow.session, job)
+    running = chunk is not None and chunk.state == ChunkState.TAKEN and job.status == JobStatus.PENDING
+    return AnyJobView(job, "RUNNING" if running else job.status, chunk)
+
+
+async def retry_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
+    """Run the file of a job that ended badly once more; answers the job to look at.
+
+    A job that came alone is opened again under its own id. One of a batch stays as it is, since a final batch
+    never changes: a new job alone is opened over the same file, with the batch's configuration. A job that
+    is not FAILED or CANCELLED is a `Conflict`.
+    """
+    job = await _job(uow, job_id)
+    if job.status not in ENDED_BADLY:
+        raise Conflict(f"The job is {job.status}; only a FAILED or CANCELLED one can be tried again.")
+    kind = JobType(job.job_type)
+    await lane_service.open_lane(uow, job.project_id, kind)
+    rank, limited = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
+    if job.batch_id is None:
+        opened = job.id if await survey.reopen_job(uow.session, job.id) else None
+    else:
+        opened = await survey.copy_alone(uow.session, job.id, file_input=show(Kind.FILE, job.file_id))
+    if opened is None:
+        raise Conflict("The job changed at the same time, or a worker still lets go of it. Look at it again.")
+    await ledger.grant(uow.session, [_alone(job.project_id, kind, opened, rank=rank, limited=limited)])
+    uow.ring(Dispatch(job.project_id, kind.value) if limited else Work(kind.queue))
+    return await get_job(uow, opened)
+
+
+async def list_chunks(
+    uow: UnitOfWork, filters: ChunkFilters, *, size: int, after: UUID | None = None, count: bool = False
+) -> Page[Chunk]:
+    """A page of chunks of all projects, newest first."""
+    return await survey.chunks(uow.session, filters, size=size, after=after, count=count)
+
+
+async def release_chunk(uow: UnitOfWork, chunk_id: int) -> Chunk:
+    """Take a chunk out of its worker's hands, or make one that is due later due now. No loss is counted. The
+    old holder is fenced: it stops with its next heartbeat or flush, and nothing it still does counts.
+
+    A chunk that is due already, waits for its lane, is being stopped, or is DONE is a `Conflict`. Making one
+    due that a rate spread over the minute lets it start before its time: the operator's word counts more.
+    """
+    freed = await survey.free_chunk(uow.session, chunk_id, reason=RELEASED)
+    chunk = await survey.get_chunk(uow.session, chunk_id)
+    if chunk is None:
+        raise NotFound(f"No chunk has the id {chunk_id}.")
+    if not freed:
+        raise Conflict(f"The chunk is {chunk.state}{_why(chunk)}: there is nothing to release.")
+    uow.ring(Work(chunk.queue))
+    return chunk
+
+
+async def queue_depths(uow: UnitOfWork) -> list[QueueDepth]:
+    """What stands before the workers of each queue that has chunks."""
+    return await survey.queue_depths(uow.session)
+
+
+async def _job(uow: UnitOfWork, job_id: UUID) -> Job:
+    job = await survey.get_job(uow.session, job_id)
+    if job is None:
+        raise NotFound(f"No job has the id {job_id}.")
+    return job
+
+
+def _why(chunk: Chunk) -> str:
+    if chunk.stop:
+        return " and being stopped"
+    return {
+        ChunkState.READY: " and due",
+        ChunkState.WAITING: " until its lane lets it in",
+        ChunkState.DONE: "",
+    }.get(ChunkState(chunk.state), "")
+
+
+def _alone(project_id: UUID, kind: JobType, job_id: UUID, *, rank: float, limited: bool) -> NewChunk:
+    return NewChunk(
+        project_id=project_id,
+        job_type=kind.value,
+        queue=kind.queue,
+        job_id=job_id,
+        size=1,
+        rank=rank,
+        # A lane with limits grants it itself, under its lock (protocol rule 11).
+        state=ChunkState.WAITING if limited else ChunkState.READY,
+    )

@@ -1,0 +1,199 @@
+"""The statements that take chunks away: from holders that were lost, for a stop, for new limits.
+
+Lock order lane > batch > chunk > job, as everywhere. A chunk that is taken away from a holder loses its
+token: whatever the holder still writes is refused.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.jobs.taken import TakenChunk
+
+LOSSES_ALONE = 3
+
+
+async def lengthen_all(session: AsyncSession, *, lease_s: float) -> int:
+    """Give every holder one more lease; answers how many. For a sweeper that was away itself (rule 9)."""
+    done = await session.execute(
+        text(
+            "UPDATE chunks SET due_at = greatest(due_at, now() + make_interval(secs => CAST(:s AS float8)))"
+            " WHERE id IN (SELECT id FROM chunks WHERE state = 'TAKEN' ORDER BY id FOR UPDATE)"
+        ),
+        {"s": lease_s},
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]:
+    """Chunks whose lease ran out, locked; those another sweeper holds are skipped."""
+    rows = await session.execute(
+        text(
+            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop"
+            " FROM chunks WHERE state = 'TAKEN' AND due_at < now()"
+            " ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
+        ),
+        {"n": limit},
+    )
+    return [TakenChunk(*row) for row in rows]
+
+
+async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -> int:
+    """Replace a lost chunk by one READY chunk for each open job, at its old rank, and one DONE row for
+    the rest. Answers the number of open jobs.
+
+    The DONE row counts only jobs that were not handed on: one of them may end between the two reads,
+    and must not be counted twice (protocol rule 21).
+    """
+    left = (
+        await session.scalars(
+            text(
+                "SELECT seq FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
+                " AND status = 'PENDING' ORDER BY seq"
+            ),
+            chunk.place,
+        )
+    ).all()
+    await session.execute(
+        text(
+            "WITH lost AS (DELETE FROM chunks WHERE id = :c RETURNING *), one_each AS ("
+            "  INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, losses, stop,"
+            "   due_at)"
+            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop,"
+            "   now() + make_interval(secs => CAST(:after AS float8))"
+            "  FROM lost, unnest(CAST(:left AS int[])) s)"
+            " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, due_at,"
+            "  ok, failed, cancelled)"
+            " SELECT project_id, job_type, queue, batch_id, lo, hi, 0, rank, 'DONE', now(),"
+            "  s.ok, s.failed, s.cancelled FROM lost, (SELECT"
+            "   count(*) FILTER (WHERE status = 'COMPLETED') ok,"
+            "   count(*) FILTER (WHERE status = 'FAILED') failed,"
+            "   count(*) FILTER (WHERE status = 'CANCELLED') cancelled"
+            "   FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
+            "   AND NOT seq = ANY(CAST(:left AS int[]))) s"
+        ),
+        {**chunk.place, "c": chunk.id, "left": list(left), "after": after},
+    )
+    return len(left)
+
+
+async def count_loss(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str) -> None:
+    """A file was lost alone: give it back with one more loss; the caller holds the chunk."""
+    await session.execute(
+        text(
+            "UPDATE chunks SET state = 'READY', token = NULL, losses = losses + 1, reason = :r,"
+            " due_at = now() + make_interval(secs => CAST(:a AS float8)) WHERE id = :c"
+        ),
+        {"c": chunk.id, "a": after, "r": reason},
+    )
+
+
+async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
+    """For a stopped batch, under its lock: chunks that nobody holds become DONE, their jobs CANCELLED."""
+    await session.execute(
+        text(
+            "WITH gone AS MATERIALIZED (SELECT id, lo, hi FROM chunks WHERE batch_id = :b"
+            "  AND state IN ('READY', 'WAITING')"
+            " FOR UPDATE)"
+            " UPDATE jobs j SET status = 'CANCELLED', finished_at = now() FROM gone"
+            " WHERE j.batch_id = :b AND j.seq BETWEEN gone.lo AND gone.hi AND j.status = 'PENDING'"
+        ),
+        {"b": batch_id},
+    )
+    await session.execute(
+        text(
+            "UPDATE chunks c SET state = 'DONE', due_at = now(), ok = s.ok, failed = s.failed,"
+            " cancelled = s.cancelled FROM (SELECT g.id,"
+            "  count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
+            "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
+            "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled,"
+            "  count(*) FILTER (WHERE j.status = 'PENDING') open"
+            "  FROM chunks g JOIN jobs j ON j.batch_id = :b AND j.seq BETWEEN g.lo AND g.hi"
+            "  WHERE g.batch_id = :b AND g.state IN ('READY', 'WAITING') GROUP BY g.id) s"
+            " WHERE c.id = s.id AND c.state IN ('READY', 'WAITING') AND s.open = 0"
+        ),
+        {"b": batch_id},
+    )
+
+
+async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
+    """Nothing of the batch starts any more; holders hear it at their next beat or flush."""
+    await session.execute(
+        text(
+            "UPDATE chunks SET stop = true WHERE id IN (SELECT id FROM chunks WHERE batch_id = :b"
+            " AND state <> 'DONE' AND NOT stop ORDER BY id FOR UPDATE)"
+        ),
+        {"b": batch_id},
+    )
+
+
+async def recall(session: AsyncSession, project_id: UUID, job_type: str) -> None:
+    """What the lane granted and nobody started waits for a grant again, file by file, so that any new limit
+    fits. The caller holds the lane."""
+    where = "project_id = :p AND job_type = :t AND state = 'READY'"
+    lane = {"p": project_id, "t": job_type}
+    # One snapshot for both parts of a chunk: a job that is cancelled meanwhile is counted once (rule 21).
+    await session.execute(
+        text(
+            f"WITH mine AS MATERIALIZED (SELECT id FROM chunks WHERE {where} AND size > 1"
+            "  ORDER BY id FOR UPDATE),"
+            " gone AS (DELETE FROM chunks WHERE id IN (SELECT id FROM mine) RETURNING *),"
+            " held AS (SELECT g.id AS chunk, j.seq, j.status FROM gone g"
+            "  JOIN jobs j ON j.batch_id = g.batch_id AND j.seq BETWEEN g.lo AND g.hi),"
+            " one_each AS (INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank,"
+            "   state, losses, stop, reason)"
+            "  SELECT g.project_id, g.job_type, g.queue, g.batch_id, h.seq, h.seq, 1, g.rank, 'WAITING',"
+            "   g.losses, g.stop, g.reason FROM gone g JOIN held h ON h.chunk = g.id"
+            "  WHERE h.status = 'PENDING')"
+            " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state,"
+            "  ok, failed, cancelled)"
+            " SELECT g.project_id, g.job_type, g.queue, g.batch_id, g.lo, g.hi, 0, g.rank, 'DONE',"
+            "  count(*) FILTER (WHERE h.status = 'COMPLETED'), count(*) FILTER (WHERE h.status = 'FAILED'),"
+            "  count(*) FILTER (WHERE h.status = 'CANCELLED') FROM gone g JOIN held h ON h.chunk = g.id"
+            " GROUP BY g.id, g.project_id, g.job_type, g.queue, g.batch_id, g.lo, g.hi, g.rank"
+        ),
+        lane,
+    )
+    await session.execute(
+        text(
+            "UPDATE chunks SET state = 'WAITING', due_at = now() WHERE id IN (SELECT id FROM chunks"
+            f" WHERE {where} ORDER BY id FOR UPDATE) AND state = 'READY'"
+        ),
+        lane,
+    )
+
+
+async def lock_around(
+    session: AsyncSession, *, job_id: UUID, batch_id: UUID | None, seq: int | None
+) -> tuple[TakenChunk, str] | None:
+    """The live chunk that a job lies in and its state, locked; None when it lies in none."""
+    where = "job_id = :job" if batch_id is None else "batch_id = :batch AND :seq BETWEEN lo AND hi"
+    given = {"job": job_id} if batch_id is None else {"batch": batch_id, "seq": seq}
+    row = (
+        await session.execute(
+            text(
+                "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses,"
+                f" stop, state FROM chunks WHERE {where} AND state <> 'DONE' FOR UPDATE"
+            ),
+            given,
+        )
+    ).one_or_none()
+    return None if row is None else (TakenChunk(*row[:-1]), row[-1])
+
+
+async def stop_one(session: AsyncSession, chunk: TakenChunk) -> None:
+    """Its holder hears it at the next beat; the caller has locked the chunk."""
+    await session.execute(text("UPDATE chunks SET stop = true WHERE id = :c"), {"c": chunk.id})
+
+
+async def cancel_job(session: AsyncSession, job_id: UUID) -> bool:
+    """End one job as CANCELLED; False when it has an end."""
+    done = await session.execute(
+        text(
+            "UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE id = :j AND status = 'PENDING'"
+            " RETURNING true"
+        ),
+        {"j": job_id},
+    )
+    return done.scalar_one_or_none() is True

@@ -1,0 +1,55 @@
+"""What a holder knows of its chunk: the range and its fence, the files to run, the ends to hand in."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TakenChunk:
+    """A chunk this process holds: `token` is its fence, and part of the path of every result."""
+
+    id: int
+    token: UUID
+    project_id: UUID
+    job_type: str
+    queue: str
+    batch_id: UUID | None
+    lo: int | None
+    hi: int | None
+    job_id: UUID | None
+    size: int
+    losses: int
+    stop: bool
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The values that name its jobs in a statement: `job`, or `batch`, `lo` and `hi`."""
+        if self.job_id is not None:
+            return {"job": self.job_id}
+        return {"batch": self.batch_id, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
+class FileToRun:
+    """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone)."""
+
+    job_id: UUID
+    name: str
+    size_bytes: int
+    storage_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED."""
+
+    job_id: UUID
+    status: str
+    code: str | None
+    message: str | None
+    retryable: bool | None
+    result_key: str | None
+    pages: int | None
+    seconds: float | None
+    engine: str | None

@@ -1,0 +1,75 @@
+"""What an operator may set on a lane, and the words for what waits because of it."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class WaitingCode(StrEnum):
+    """Why something waits (design section 6). An interface: other programs read these."""
+
+    PROJECT_RATE = "PROJECT_RATE"
+    PROJECT_CONCURRENCY = "PROJECT_CONCURRENCY"
+    BATCH_CONCURRENCY = "BATCH_CONCURRENCY"
+    UPSTREAM_RATE = "UPSTREAM_RATE"
+    UPSTREAM_DOWN = "UPSTREAM_DOWN"
+    PAUSED = "PAUSED"
+    MAINTENANCE = "MAINTENANCE"
+    NO_WORKER = "NO_WORKER"
+    QUEUE_PAUSED = "QUEUE_PAUSED"
+    WINDOW_FULL = "WINDOW_FULL"
+    BROKER_DOWN = "BROKER_DOWN"
+    STORAGE_DOWN = "STORAGE_DOWN"
+    DIRECTORY_READING = "DIRECTORY_READING"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing of the lane starts before `until`, or before it is lifted when that is None."""
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """The limits of a project's jobs of one type. None is no limit.
+
+    `jobs_per_minute` and `burst` are a rate of starts, `max_jobs` the jobs that run or are about to,
+    `max_batches` the batches that are worked on at once, `max_files` the files of one batch. `weight` is the
+    lane's share when slots are short.
+    """
+
+    jobs_per_minute: int | None
+    burst: int
+    max_jobs: int | None
+    max_batches: int | None
+    max_files: int
+    weight: float
+    hold: Hold | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A refusal that a person can read. `scope` says whose limit it is; `until_in` is the seconds until it
+    should lift, None when nobody can tell."""
+
+    code: WaitingCode
+    scope: str
+    message: str
+    limit: int | None = None
+    used: int | None = None
+    until_in: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As stored; the moment itself, `until`, is added by the database's clock."""
+        kept = asdict(self)
+        del kept["until_in"]
+        return {**kept, "code": self.code.value}
+
+
+def hold_code(reason: str) -> WaitingCode:
+    """The code of a hold: its reason if that is (or begins with) a code, else an operator's MAINTENANCE."""
+    first = reason.partition(":")[0].strip()
+    return WaitingCode(first) if first in WaitingCode.__members__ else WaitingCode.MAINTENANCE

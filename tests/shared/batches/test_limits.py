@@ -1,0 +1,364 @@
+"""Limits of a lane on real rows: what is granted, refused, written down, and given free again."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.batches import explain as batch_explain
+from shared.batches import service as batch_service
+from shared.db.repository import Page
+from shared.jobs import limiting, running
+from shared.jobs import service as job_service
+from shared.lanes import service as lane_service
+from shared.lanes.limits import Hold, LaneLimits
+from shared.queue.messages import Dispatch, Work
+
+KIND = "parse_v2"
+OPEN = LaneLimits(None, 1, None, None, 1_000_000, 1.0, None)
+
+
+async def limit(mill: Any, **changes: Any) -> LaneLimits:
+    async with mill.resources.unit_of_work() as uow:
+        found = await limiting.set_limits(uow, mill.project_id, KIND, replace(OPEN, **changes))
+        await uow.commit()
+    return found
+
+
+async def opened(mill: Any, files: int) -> Any:
+    """A batch over `files` new files alone, read to its end."""
+    directory = await mill.one(
+        "INSERT INTO directories (project_id, name) VALUES (:p, 'd') RETURNING id", p=mill.project_id
+    )
+    mill.directory_id = directory
+    batch_id = await mill.open_batch(files)
+    await mill.advance(batch_id)
+    return batch_id
+
+
+async def status_of(mill: Any, batch_id: Any) -> str:
+    return str((await mill.batch(batch_id)).status)
+
+
+async def explained(mill: Any, batch_id: Any) -> batch_explain.Explanation:
+    async with mill.resources.unit_of_work() as uow:
+        batch = await batch_service.get_batch(uow, mill.project_id, batch_id)
+        return await batch_explain.explain(uow, batch)
+
+
+async def finish(mill: Any, held: Any, an_end: Any) -> None:
+    await mill.close(held.chunk, [an_end(held.chunk, f) for f in held.files])
+    async with mill.resources.unit_of_work() as uow:
+        await running.tell_of_end(uow, held.chunk)
+
+
+async def alone(mill: Any) -> Any:
+    async with mill.resources.unit_of_work() as uow:
+        view = await job_service.open_parse_job(
+            uow,
+            project_id=mill.project_id,
+            file_id=mill.file_id,
+            name="f",
+            size_bytes=1,
+            sha256=b"",
+            parameters={"tier": "fast"},
+        )
+        await uow.commit()
+    return view
+
+
+async def files_granted(mill: Any) -> int:
+    return int(await mill.one("SELECT coalesce(sum(size), 0) FROM chunks WHERE state IN ('READY', 'TAKEN')"))
+
+
+async def test_concurrency_is_never_passed_however_many_dispatch(mill: Any) -> None:
+    for _ in range(4):
+        await mill.add_worker()
+    for _ in range(3):
+        await opened(mill, 40)
+    await limit(mill, max_jobs=7)
+    await asyncio.gather(*(mill.dispatch() for _ in range(8)))
+    assert await files_granted(mill) == 7
+
+
+async def test_the_end_of_a_chunk_rings_a_lane_that_refused(mill: Any, bells: Any, an_end: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, max_jobs=1)
+    await opened(mill, 5)
+    await mill.dispatch()
+    held = await mill.taken()
+    bells.rung.clear()
+    await finish(mill, held, an_end)
+    assert Dispatch(mill.project_id, KIND) in bells.rung
+    assert await mill.dispatch() == 1
+
+
+async def test_a_batch_without_a_place_is_throttled_with_its_reason_until_a_grant(
+    mill: Any, an_end: Any
+) -> None:
+    await mill.add_worker()
+    await limit(mill, max_jobs=1)
+    first = await opened(mill, 1)
+    await mill.dispatch()
+    second = await opened(mill, 3)
+    await mill.dispatch()
+    assert (await status_of(mill, first), await status_of(mill, second)) == ("RUNNING", "THROTTLED")
+    waiting = (await explained(mill, second)).waiting
+    assert waiting is not None
+    assert (waiting["code"], waiting["limit"], waiting["used"]) == ("PROJECT_CONCURRENCY", 1, 1)
+    await finish(mill, await mill.taken(), an_end)
+    await mill.dispatch()
+    assert await status_of(mill, second) == "RUNNING"
+    assert (await mill.batch(second)).wait is None
+
+
+async def test_a_rate_spaces_due_times_and_says_when_it_lifts(mill: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, jobs_per_minute=12)
+    batch_id = await opened(mill, 10)
+    await mill.dispatch()
+    assert await files_granted(mill) == 1
+    await mill.taken()
+    await mill.dispatch()
+    assert await files_granted(mill) == 1, "the next may start in five seconds, and is not granted yet"
+    seconds = await mill.one(
+        "SELECT extract(epoch FROM CAST(wait->>'until' AS timestamptz) - now()) FROM lanes"
+    )
+    assert 4 < seconds <= 5
+    waiting = (await explained(mill, batch_id)).waiting
+    assert waiting is not None
+    assert (waiting["code"], waiting["limit"]) == ("PROJECT_RATE", 12)
+    assert await status_of(mill, batch_id) == "RUNNING", "something of it runs"
+
+
+async def test_a_batch_that_waits_for_its_rate_is_throttled(mill: Any, an_end: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, jobs_per_minute=12)
+    batch_id = await opened(mill, 10)
+    await mill.dispatch()
+    await finish(mill, await mill.taken(), an_end)
+    await mill.dispatch()
+    row = await mill.batch(batch_id)
+    assert row.status == "THROTTLED"
+    assert row.wait["code"] == "PROJECT_RATE"
+    promised = datetime.fromisoformat(row.wait["until"])
+    # A second and a half before its time the next one is granted, due at the promised moment.
+    await mill.sql("UPDATE lanes SET tat = tat - interval '4 s'")
+    await mill.dispatch()
+    assert await status_of(mill, batch_id) == "RUNNING"
+    due = await mill.one("SELECT due_at FROM chunks WHERE state = 'READY'")
+    assert abs((due - (promised - timedelta(seconds=4))).total_seconds()) < 0.05
+    assert await mill.take() is None, "granted, but not before its time"
+
+
+async def test_what_is_due_soon_is_known(mill: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, jobs_per_minute=120)
+    await opened(mill, 10)
+    await mill.dispatch()
+    await mill.taken()
+    async with mill.resources.unit_of_work() as uow:
+        due_in = await running.next_due(uow, "parse")
+    assert due_in is not None
+    assert 0 < due_in <= 0.5
+
+
+async def test_a_hold_stops_the_next_take_and_lets_go_at_once(mill: Any, bells: Any) -> None:
+    await mill.add_worker()
+    batch_id = await opened(mill, 10)
+    await mill.dispatch()
+    until = datetime.now(UTC) + timedelta(hours=1)
+    found = await limit(mill, hold=Hold("moving the storage", until))
+    assert found.hold == Hold("moving the storage", until)
+    assert await mill.take() is None, "READY, and on hold"
+    await mill.dispatch()
+    waiting = (await explained(mill, batch_id)).waiting
+    assert waiting is not None
+    assert waiting["code"] == "MAINTENANCE"
+    assert datetime.fromisoformat(waiting["until"]) == until
+    bells.rung.clear()
+    await limit(mill)
+    assert Dispatch(mill.project_id, KIND) in bells.rung
+    assert await mill.take() is not None
+
+
+async def test_a_held_batch_with_nothing_granted_is_throttled_for_as_long_as_it_takes(mill: Any) -> None:
+    await limit(mill, hold=Hold("no end in sight"))
+    batch_id = await opened(mill, 3)
+    await mill.dispatch()
+    row = await mill.batch(batch_id)
+    assert (row.status, row.wait["code"], row.wait["until"]) == ("THROTTLED", "MAINTENANCE", None)
+    assert await mill.one("SELECT wake_at <= now() + interval '31 s' FROM lanes")
+    await limit(mill)
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
+
+
+async def test_lowered_limits_take_back_what_was_granted_and_not_started(mill: Any) -> None:
+    for _ in range(2):
+        await mill.add_worker()
+    batch_id = await opened(mill, 60)
+    await mill.dispatch()
+    assert await files_granted(mill) > 2
+    await limit(mill, max_jobs=2)
+    assert await files_granted(mill) == 0
+    await mill.dispatch()
+    assert await files_granted(mill) == 2
+    await limit(mill)
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
+
+
+async def test_a_recall_beside_a_cancelled_file_counts_each_file_once(mill: Any) -> None:
+    await mill.add_worker()
+    batch_id = await opened(mill, 20)
+    await mill.dispatch()
+    job_id = await mill.one("SELECT id FROM jobs WHERE batch_id = :b AND seq = 1", b=batch_id)
+    async with mill.resources.unit_of_work() as uow:
+        await job_service.cancel_job(uow, mill.project_id, KIND, job_id)
+        await uow.commit()
+    await limit(mill, max_jobs=3)
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
+    assert (await mill.batch(batch_id)).cancelled == 1
+
+
+async def test_only_so_many_batches_are_worked_on_the_oldest_first(mill: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, max_batches=2)
+    batches = [await opened(mill, 6) for _ in range(4)]
+    for _ in range(3):
+        await mill.dispatch()
+    assert [await status_of(mill, b) for b in batches] == ["RUNNING", "RUNNING", "THROTTLED", "THROTTLED"]
+    granted = {b for (b,) in await mill.sql("SELECT DISTINCT batch_id FROM chunks")}
+    assert granted == set(batches[:2])
+    waiting = (await explained(mill, batches[2])).waiting
+    assert waiting is not None
+    assert (waiting["code"], waiting["limit"]) == ("BATCH_CONCURRENCY", 2)
+    for batch_id in batches:
+        await mill.run_all(batch_id)
+        await mill.assert_exact(batch_id)
+
+
+async def test_a_job_that_comes_alone_into_a_limited_lane_waits_for_a_grant(mill: Any, bells: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, max_jobs=1)
+    first, second = await alone(mill), await alone(mill)
+    assert bells.heard(Work) == []
+    assert await mill.take() is None
+    assert await mill.dispatch() == 1
+    held = await mill.taken()
+    assert held.chunk.job_id == first.id
+    assert await mill.dispatch() == 0
+    await mill.close(held.chunk, [])
+    await mill.sql("UPDATE chunks SET state = 'READY', token = NULL, due_at = now() WHERE state = 'TAKEN'")
+    assert await mill.one("SELECT count(*) FROM chunks WHERE job_id = :j", j=second.id) == 1
+
+
+async def test_neither_batches_nor_jobs_that_come_alone_starve_each_other(mill: Any, an_end: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, max_jobs=1)
+    await opened(mill, 40)
+    for _ in range(40):
+        await alone(mill)
+    kinds = []
+    for _ in range(40):
+        await mill.dispatch()
+        held = await mill.taken()
+        kinds.append(held.chunk.batch_id is None)
+        await finish(mill, held, an_end)
+    assert 5 < sum(kinds) < 35
+
+
+async def test_waiting_for_a_limit_earns_no_credit_before_others(mill: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, hold=Hold("wait"))
+    for _ in range(3):
+        await alone(mill)
+    await mill.sql(
+        "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state,"
+        " token, worker_id) VALUES (:p, 'parse_v2', 'parse', :b, 1, 1, 1, 500, 'TAKEN',"
+        " gen_random_uuid(), gen_random_uuid())",
+        p=mill.project_id,
+        b=mill.directory_id,
+    )
+    await limit(mill)
+    await mill.dispatch()
+    assert await mill.one("SELECT min(rank) FROM chunks WHERE state = 'READY'") >= 500
+
+
+async def test_a_throttled_batch_does_not_ring_a_lane_that_looks_by_itself(mill: Any, bells: Any) -> None:
+    await limit(mill, hold=Hold("wait"))
+    batch_id = await opened(mill, 3)
+    await mill.dispatch()
+    bells.rung.clear()
+    await mill.advance(batch_id)
+    assert bells.rung == []
+    assert await mill.one("SELECT wake_at IS NOT NULL FROM lanes")
+
+
+async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -> None:
+    batch_id = await opened(mill, 3)
+    await mill.dispatch()
+    nobody = await explained(mill, batch_id)
+    assert nobody.waiting is not None
+    assert nobody.waiting["code"] == "NO_WORKER"
+    assert {check.name for check in nobody.checks if not check.ok} == {"workers"}
+    assert nobody.next_look_at is not None
+    await mill.add_worker()
+    busy = (await explained(mill, batch_id)).waiting
+    assert busy is not None
+    assert busy["code"] == "WINDOW_FULL"
+    await mill.taken()
+    assert (await explained(mill, batch_id)).waiting is None
+    await mill.sql("UPDATE chunks SET state = 'READY', token = NULL, reason = 'STORAGE_DOWN: no route'")
+    down = (await explained(mill, batch_id)).waiting
+    assert down is not None
+    assert down["code"] == "STORAGE_DOWN"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"jobs_per_minute": 0},
+        {"burst": 0},
+        {"max_jobs": -1},
+        {"weight": float("nan")},
+        {"weight": 0.0},
+        {"max_files": 2**31},
+        {"hold": Hold(" ")},
+    ],
+)
+async def test_limits_that_make_no_sense_are_refused_and_change_nothing(
+    mill: Any, wrong: dict[str, Any]
+) -> None:
+    from shared.errors import InvalidInput
+
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        await limit(mill, **wrong)
+    async with mill.resources.unit_of_work() as uow:
+        assert await lane_service.get_limits(uow, mill.project_id, KIND) == OPEN
+
+
+async def test_nothing_starts_after_a_cancel_was_answered(mill: Any) -> None:
+    await mill.add_worker()
+    batch_id = await opened(mill, 10)
+    await mill.dispatch()
+    async with mill.resources.unit_of_work() as uow:
+        await batch_service.cancel_batch(uow, mill.project_id, batch_id)
+        await uow.commit()
+    assert await mill.take() is None, "before anybody drained it"
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id, "CANCELLED")
+
+
+async def test_an_open_lane_reports_a_page_of_jobs_as_before(mill: Any) -> None:
+    await alone(mill)
+    async with mill.resources.unit_of_work() as uow:
+        page = await job_service.list_jobs(
+            uow, mill.project_id, KIND, filters=job_service.JobFilters(), size=5
+        )
+    assert isinstance(page, Page)
+    assert [view.status for view in page.items] == ["PENDING"]
