@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint constraints clean
+.PHONY: help run up test lint deploy-check constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -12,7 +12,7 @@ RUNTIME := $(VENV)/.with-runtime
 DEV := $(VENV)/.with-dev
 
 help: ## this text
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "make run   takes DIR=folder, CONFIG=cfg-PARSE_FAST (or a JSON file of parameters), OUT=folder"
 	@echo "make up    takes PORT=8000"
@@ -33,6 +33,9 @@ lint: $(DEV) ## check format, style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
+	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}
 
 constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows in constraints.txt
 	@echo "resolving in build/constraints"

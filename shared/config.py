@@ -142,5 +142,6 @@ def _given_or_kept(given: SecretStr | None, kept: Path, name: str) -> str:
         return kept.read_text().strip()
     except FileNotFoundError:
         raise MissingSetting(
-            f"{name} is not set, and no stack lives in {kept.parent}. Start one with 'batchmill up'."
+            f"{name} is not set, and no stack lives in {kept.parent}. Start one with 'batchmill up', "
+            "or set the URLs of database, broker and storage of the one to join."
         ) from None

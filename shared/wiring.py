@@ -1,12 +1,15 @@
 """Builds what a process stands on from its settings. The only place of `shared` that names adapters."""
 
+import socket
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import Settings
 from shared.db.engine import open_engine
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory, session_maker
+from shared.installation import service as installation_service
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import TaskQueue
 from shared.storage.object_store import ObjectStore
@@ -22,6 +25,15 @@ class Resources:
     queue: TaskQueue
     storage: BlobStorage
     unit_of_work: UnitOfWorkFactory
+
+    async def hold_to_storage(self) -> None:
+        """Check that our storage is the one of our database; the first who asks records it.
+
+        Raises `OtherStorage`, `StorageDown`, and what a database raises that is away or has no schema yet.
+        """
+        await installation_service.hold_to_storage(
+            self.unit_of_work, self.storage, storage_place(self.settings)
+        )
 
     async def close(self) -> None:
         """Give everything back; what waits to be rung gets two seconds."""
@@ -48,3 +60,11 @@ def open_resources(
         storage=ObjectStore(settings.storage_url()),
         unit_of_work=lambda: UnitOfWork(sessions, bells),
     )
+
+
+def storage_place(settings: Settings) -> str:
+    """Where the storage is, in words that tell nobody a secret: a folder with its host, or a bucket."""
+    parts = urlsplit(settings.storage_url())
+    if parts.scheme == "file":
+        return f"the folder {unquote(parts.path)} on {socket.gethostname()}"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

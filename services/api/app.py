@@ -23,6 +23,7 @@ from services.api import (
 from services.api.dependencies import Door
 from services.api.middleware import BoundedBodies, CountedRequests, EmptyQueryValues, RequestIds
 from services.api.signing import Signer
+from services.api.storage_gate import StorageGate
 from shared import __version__, telemetry
 from shared.config import Settings
 from shared.db import migrations
@@ -50,8 +51,8 @@ PAGES = (
 def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = None) -> FastAPI:
     """The API over `settings`, or over the environment's when left out (as a server's factory).
 
-    It starts without its database: requests answer 503 until that is there. `queue` stands in for the
-    broker in tests.
+    It starts without its database: requests answer 503 until that is there. It does not start when its
+    storage is not the database's (`OtherStorage`). `queue` stands in for the broker in tests.
     """
     if settings is None:
         settings = Settings()
@@ -78,8 +79,10 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         resources = open_resources(settings, name="api", queue=queue)
+        gate = StorageGate(resources)
         app.state.door = Door(
             resources=resources,
+            gate=gate,
             signer=Signer(settings.signing_key()),
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,
@@ -87,6 +90,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
+            await gate.knock()
             yield
         finally:
             await resources.close()

@@ -14,6 +14,7 @@ from services.api.authentication import token_of
 from services.api.downloads import Links
 from services.api.paging import PageAsk, filters_of, read_token
 from services.api.signing import Signer
+from services.api.storage_gate import StorageGate
 from shared import ids
 from shared.db.repository import page_size as within_bounds
 from shared.db.unit_of_work import UnitOfWork
@@ -29,6 +30,7 @@ class Door:
     """What the application was opened with; lies in `app.state.door` while it runs."""
 
     resources: Resources
+    gate: StorageGate
     signer: Signer
     public_url: str | None
     max_upload_bytes: int
@@ -40,9 +42,9 @@ def door(request: Request) -> Door:
     return found
 
 
-def storage(request: Request) -> BlobStorage:
-    """Where bytes lie."""
-    return door(request).resources.storage
+async def storage(request: Request) -> BlobStorage:
+    """Where bytes lie: the place that the database's rows speak of, or `Unavailable`."""
+    return await door(request).gate.storage()
 
 
 async def unit_of_work(request: Request) -> AsyncIterator[UnitOfWork]:

@@ -11,6 +11,7 @@ from shared.db.migrations import UnfitDatabase
 from shared.db.outage import is_outage
 from shared.errors import ServiceError
 from shared.queue.messages import Message
+from shared.storage.port import StorageDown
 from shared.wiring import Resources, open_resources
 
 SPEAKS_SQL = frozenset({"sqlalchemy", "asyncpg"})
@@ -53,6 +54,10 @@ def refusals() -> Iterator[None]:
         raise Stop(one_line(error), ExitCode.STACK) from error
     except ServiceError as error:
         raise Stop(error.message) from error
+    except StorageDown as error:
+        raise Stop(
+            f"The storage cannot be used: {one_line(error)}. Is BATCHMILL_STORAGE__URL right?", ExitCode.STACK
+        ) from error
     except Exception as error:
         if is_outage(error) or _is_of_the_database(error):
             raise Stop(database_trouble(error), ExitCode.STACK) from error

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import shared
-from services.cli import batches, database, doctor, keys, limits, processes, up, workers
+from services.cli import batches, database, doctor, keys, limits, processes, storage, up, workers
 from services.cli.run import command as run
 
 app = typer.Typer(
@@ -42,4 +42,5 @@ app.command("worker")(processes.worker)
 app.command("upkeep")(processes.upkeep)
 app.command("migrate")(database.migrate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(storage.app, name="storage")
 app.command("doctor")(doctor.doctor)

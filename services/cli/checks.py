@@ -16,11 +16,12 @@ from services.cli import extract_check
 from services.cli.access import refusals, without_bells
 from services.cli.exits import Stop, one_line
 from services.cli.settings import place_of
-from services.local.stack import attach
 from shared.config import MissingSetting, Settings
 from shared.db import migrations
 from shared.db.engine import open_engine
+from shared.installation.service import look
 from shared.storage.port import StorageDown
+from shared.wiring import storage_place
 
 LEAST_FREE: Final = 2 << 30
 BROKER_PATIENCE_S: Final = 3
@@ -49,7 +50,11 @@ async def python(_: Settings) -> Finding:
 
 
 async def stack(settings: Settings) -> Finding:
-    """Whether a stack lives on the data folder: either is fine."""
+    """Whether a stack lives on the data folder: either is fine, and so is an installation without one."""
+    try:
+        from services.local.stack import attach
+    except ModuleNotFoundError as missing:
+        return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)")
     live = await attach(settings.data_dir)
     return Finding("stack", f"live at {live.base_url}" if live else f"none lives on {settings.data_dir}")
 
@@ -129,6 +134,31 @@ async def storage(settings: Settings) -> Finding:
     return Finding("storage", f"{url} can be written")
 
 
+async def mark(settings: Settings) -> Finding:
+    """The storage is the one that the database's rows speak of."""
+    resources = None
+    try:
+        resources = without_bells(settings, name="doctor")
+        with refusals():
+            standing = await look(resources.unit_of_work, resources.storage)
+    except MissingSetting:
+        return Finding("mark", EMBEDDED)
+    except (Stop, OSError):
+        return Finding("mark", "not compared: see database and storage above")
+    finally:
+        if resources is not None:
+            await resources.close()
+    if standing.recorded is None:
+        return Finding("mark", "none yet: the first service that starts makes it")
+    if standing.here:
+        return Finding("mark", f"the storage is the database's: {standing.recorded}")
+    return Finding(
+        "mark",
+        f"the database's storage is {standing.recorded}",
+        f"{storage_place(settings)} is another: set BATCHMILL_STORAGE__URL, or see 'batchmill storage -h'.",
+    )
+
+
 async def disk(settings: Settings) -> Finding:
     """There is room where we write."""
     parts = urlsplit(settings.storage_url())
@@ -152,6 +182,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     database,
     broker,
     storage,
+    mark,
     disk,
     extract_engine,
 )

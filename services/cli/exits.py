@@ -45,6 +45,12 @@ def guarded(command: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         complain("Stopped.")
         return ExitCode.INTERRUPTED
+    except ModuleNotFoundError as error:
+        complain(
+            f"This command is not installed here: {error.name} is missing. The extras of the package "
+            "(api, worker, local) bring what each part needs."
+        )
+        return ExitCode.STACK
     except Exception as error:
         if os.environ.get(TRACE):
             raise

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.exits import ExitCode, Stop
+
+if TYPE_CHECKING:
+    from shared.config import Settings
 
 KNOWN_QUEUES = ("orchestrate", "parse", "extract")
 
@@ -77,13 +81,17 @@ def _check_extract_engine() -> None:
 def _ready_to_serve(what: str) -> Iterator[None]:
     from services.cli.access import refusals
     from services.cli.settings import load_settings
+    from shared.installation.service import OtherStorage
 
     settings = load_settings()
     with refusals():
         settings.database_url()
         settings.broker_url()
+    _refuse_a_mixture(settings)
     try:
         yield
+    except OtherStorage as error:
+        raise Stop(error.message, ExitCode.STACK) from error
     except ModuleNotFoundError as error:
         raise Stop(f"{what} is not installed here: {error.name} is missing.", ExitCode.STACK) from error
     except SystemExit as end:
@@ -97,3 +105,29 @@ def _ready_to_serve(what: str) -> Iterator[None]:
         set_up(json=settings.log_json)
         logger(__name__).exception("service crashed", service=what)
         raise Stop(f"{what} crashed; its log above says where.", ExitCode.STACK) from None
+
+
+def _refuse_a_mixture(settings: "Settings") -> None:
+    """One URL of the environment and one of the data folder's stack: is it one installation? Bells of one
+    would be heard by the workers of another, and nobody would be told."""
+    kept_database, kept_broker = (_kept(settings.data_dir / name) for name in ("database-url", "broker-url"))
+    given = settings.database.url, settings.broker.url
+    database, broker = (None if url is None else url.get_secret_value() for url in given)
+    if database is not None and broker is None and kept_database not in (None, database):
+        missing, said = "BATCHMILL_BROKER__URL", "BATCHMILL_DATABASE__URL"
+    elif broker is not None and database is None and kept_broker not in (None, broker):
+        missing, said = "BATCHMILL_DATABASE__URL", "BATCHMILL_BROKER__URL"
+    else:
+        return
+    raise Stop(
+        f"{said} names another stack than the one that lives in {settings.data_dir}, and {missing} is not "
+        "set. To join the other stack set both, and its BATCHMILL_STORAGE__URL; to use this one, none.",
+        ExitCode.STACK,
+    )
+
+
+def _kept(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None

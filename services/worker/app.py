@@ -4,12 +4,15 @@ Bells are acknowledged early and carry no work, so none of Celery's redelivery m
 rows bring back what a dead process held.
 """
 
+import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import warnings
+from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 from uuid import UUID
@@ -24,13 +27,16 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from services.worker.doorstep import wait_for_storage
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
 from services.worker.tasks import work as working
 from shared.config import Settings
+from shared.installation.service import OtherStorage
 from shared.queue.celery_queue import celery_settings
 from shared.queue.messages import VERSION, Advance, Dispatch, Work
 from shared.telemetry import logger, set_up
+from shared.wiring import open_resources
 
 log = logger(__name__)
 
@@ -105,9 +111,13 @@ def build_app(process: WorkerProcess, broker_url: str) -> Celery:
 
 
 def run(queues: list[str], concurrency: int | None = None) -> None:
-    """Serve `queues` until SIGTERM; blocks. Ends in seconds: what runs is given back, not lost."""
+    """Serve `queues` until SIGTERM; blocks. Ends in seconds: what runs is given back, not lost.
+
+    Raises `OtherStorage` before anything is taken.
+    """
     settings = Settings()
     set_up(json=settings.log_json)
+    _hold_to_storage(settings)
     process = WorkerProcess(settings, queues)
     app = build_app(process, settings.broker_url())
     _connect_signals(process)
@@ -127,6 +137,35 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     )
     worker.start()
     sys.exit(worker.exitcode or 0)
+
+
+def _hold_to_storage(settings: Settings) -> None:
+    """Wait for a storage that is known to be ours, in a process of its own: the library behind the storage
+    starts threads, and with those in the parent every process forked from it would wait for them for ever."""
+    context = multiprocessing.get_context("fork")
+    answer, say = context.Pipe(duplex=False)
+    asking = context.Process(target=_ask_for_storage, args=(settings, say), name="doorstep")
+    asking.start()
+    say.close()
+    try:
+        refusal = answer.recv()
+    except EOFError:
+        raise RuntimeError("the check of the storage ended without an answer") from None
+    finally:
+        asking.join()
+        answer.close()
+    if refusal is not None:
+        raise OtherStorage(refusal)
+
+
+def _ask_for_storage(settings: Settings, say: Connection) -> None:
+    _die_with_parent()
+    try:
+        asyncio.run(wait_for_storage(open_resources(settings, name="start", pool_size=1)))
+    except OtherStorage as refusal:
+        say.send(refusal.message)
+    else:
+        say.send(None)
 
 
 def _connect_signals(process: WorkerProcess) -> None:

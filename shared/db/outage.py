@@ -40,6 +40,11 @@ def will_pass(error: BaseException) -> bool:
     return is_outage(error) or is_lock_wait(error) or isinstance(_root(error), asyncpg.QueryCanceledError)
 
 
+def lacks_schema(error: BaseException) -> bool:
+    """Is a table not there yet, because nobody ran the migrations?"""
+    return isinstance(_root(error), asyncpg.UndefinedTableError)
+
+
 def _root(error: BaseException) -> BaseException:
     seen = error
     while (inner := getattr(seen, "orig", None) or seen.__cause__) is not None:

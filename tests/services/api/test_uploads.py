@@ -53,7 +53,7 @@ A_FILE = part("upload_file", b"bytes", '; filename="a.txt"')
 
 
 def left(tmp_path: Path) -> list[Path]:
-    return [p for p in (tmp_path / "blobs").rglob("*") if p.is_file() and p.name != "probe"]
+    return [p for p in (tmp_path / "blobs" / "p").rglob("*") if p.is_file()]
 
 
 async def rows(resources: Resources) -> int:

@@ -52,6 +52,7 @@ def test_help_lists_every_command(batchmill: Run) -> None:
         "batches",
         "limits",
         "workers",
+        "storage",
         "doctor",
     ):
         assert f"\n  {name} " in done.stdout
@@ -176,6 +177,22 @@ def test_a_database_that_does_not_answer_is_4_and_its_password_stays_secret(batc
     assert "pssst" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"BATCHMILL_DATABASE__URL": "postgresql+asyncpg://a@127.0.0.1:1/b"}, "BATCHMILL_BROKER__URL"),
+        ({"BATCHMILL_BROKER__URL": "redis://127.0.0.1:1/0"}, "BATCHMILL_DATABASE__URL"),
+    ],
+)
+def test_one_url_of_another_stack_beside_a_live_one_is_4(
+    batchmill: Run, tmp_path: Path, given: dict[str, str], missing: str
+) -> None:
+    (tmp_path / ".batchmill").mkdir()
+    (tmp_path / ".batchmill" / "database-url").write_text("postgresql+asyncpg://x@127.0.0.1:1/own")
+    (tmp_path / ".batchmill" / "broker-url").write_text("redis://127.0.0.1:1/1")
+    assert_one_line(batchmill("worker", **given), 4, f"{missing} is not set", "set both")
+
+
 def test_a_setting_that_cannot_be_read_is_2(batchmill: Run) -> None:
     done = batchmill("doctor", BATCHMILL_WORKER__CONCURRENCY="many")
     assert_one_line(done, 2, "BATCHMILL_WORKER__CONCURRENCY")
@@ -191,9 +208,10 @@ def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
 ) -> None:
     done = batchmill("doctor", "--json")
     found = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    own = {"python", "stack", "database", "broker", "storage", "disk", "extract"}
+    own = {"python", "stack", "database", "broker", "storage", "mark", "disk", "extract"}
     assert set(found) == own | {"sweep", "workers", "replicas", "connections"}
-    assert all(found[name]["ok"] for name in ("python", "stack", "database", "broker", "storage", "extract"))
+    well = ("python", "stack", "database", "broker", "storage", "mark", "extract")
+    assert all(found[name]["ok"] for name in well)
     assert list(tmp_path.iterdir()) == []
 
 
