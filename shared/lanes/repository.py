@@ -132,8 +132,8 @@ async def lengthen_hold(
 
 
 async def look_in(session: AsyncSession, project_id: UUID, job_type: str, *, seconds: float) -> None:
-    """The lane is looked at in so many seconds, or sooner. Its row stays locked, so that no dispatch that has not
-    seen what the caller is about to do takes this back."""
+    """The lane is looked at in so many seconds, or sooner. Its row stays locked, so that no dispatch that
+    has not seen what the caller is about to do takes this back."""
     await session.execute(
         text(
             "UPDATE lanes SET wake_at = least(coalesce(wake_at, 'infinity'),"

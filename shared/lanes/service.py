@@ -85,8 +85,8 @@ async def hold_for(uow: UnitOfWork, project_id: UUID, job_type: str, *, reason: 
 
 
 async def look_in(uow: UnitOfWork, project_id: UUID, job_type: str, *, seconds: float) -> None:
-    """See to it that the lane decides in `seconds`: something of it is about to wait for a grant (rule 20). The
-    lane is locked by this, so it comes before any chunk."""
+    """See to it that the lane decides in `seconds`: something of it is about to wait for a grant (rule 20).
+    The lane is locked by this, so it comes before any chunk."""
     await repository.look_in(uow.session, project_id, job_type, seconds=seconds)
 
 
