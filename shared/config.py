@@ -67,6 +67,24 @@ class Extract(BaseModel):
     max_tokens: int = Field(default=2_000, ge=1, description="of one answer of the model")
     side_by_side: int = Field(default=4, ge=1, le=64, description="requests at once in one worker process")
 
+    def chosen_engine(self) -> Literal["rules", "openai"]:
+        """The engine that is set, or that follows from the rest."""
+        return self.engine or ("rules" if self.base_url is None else "openai")
+
+    def endpoint(self) -> tuple[str, str]:
+        """Base URL and model of the engine `openai`. `MissingSetting` when one is not set or no web
+        address."""
+        for name, value in (("BASE_URL", self.base_url), ("MODEL", self.model)):
+            if not value:
+                raise MissingSetting(
+                    f"BATCHMILL_EXTRACT__{name} is not set, and the engine 'openai' needs it."
+                )
+        assert self.base_url
+        assert self.model
+        if not self.base_url.startswith(("http://", "https://")):
+            raise MissingSetting("BATCHMILL_EXTRACT__BASE_URL does not begin with http:// or https://.")
+        return self.base_url, self.model
+
 
 class Settings(BaseSettings):
     """Everything that can be set. Secrets print as stars."""

@@ -11,6 +11,8 @@ down_revision = '0001'
 
 def upgrade() -> None:
     """Forward."""
+    # In the order in which the running program locks them; rising one by one, they would meet it head-on.
+    op.execute("LOCK TABLE lanes, chunks, jobs, workers IN ACCESS EXCLUSIVE MODE")
     op.create_table('audit_events',
     sa.Column('id', sa.Uuid(), server_default=sa.text('uuidv7()'), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
@@ -48,12 +50,17 @@ def upgrade() -> None:
     # The ledger holds some hundred rows: checking them under the lock takes no time.
     op.drop_constraint(op.f('ck_chunks_state'), 'chunks')
     op.create_check_constraint(op.f('ck_chunks_state'), 'chunks', "state IN ('WAITING','READY','TAKEN','DONE')")
+    op.drop_index('ix_chunks_lane', table_name='chunks')
+    op.create_index('ix_chunks_lane', 'chunks', ['project_id', 'job_type'], unique=False, postgresql_where=sa.text("state IN ('READY','TAKEN')"))
     op.create_index('ix_chunks_waiting', 'chunks', ['project_id', 'job_type', 'rank', 'id'], unique=False, postgresql_where=sa.text("state = 'WAITING'"))
 
 
 def downgrade() -> None:
     """Back."""
+    op.execute("LOCK TABLE lanes, chunks, jobs, workers IN ACCESS EXCLUSIVE MODE")
     op.drop_index('ix_chunks_waiting', table_name='chunks', postgresql_where=sa.text("state = 'WAITING'"))
+    op.drop_index('ix_chunks_lane', table_name='chunks', postgresql_where=sa.text("state IN ('READY','TAKEN')"))
+    op.create_index('ix_chunks_lane', 'chunks', ['project_id', 'job_type'], unique=False)
     # The version before knows no waiting: what waits may run at once.
     op.execute("UPDATE chunks SET state = 'READY' WHERE state = 'WAITING'")
     op.drop_constraint(op.f('ck_chunks_state'), 'chunks')

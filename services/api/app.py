@@ -13,6 +13,7 @@ from services.api import (
     directories,
     directory_files,
     error_handlers,
+    extract,
     files,
     health,
     metrics,
@@ -42,6 +43,7 @@ PAGES = (
     batches,
     batch_results,
     parse,
+    extract,
     admin,
 )
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
+from services.api import inputs
 from services.api.dependencies import (
     Expand,
     Moment,
@@ -27,7 +27,6 @@ from shared import ids
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ParseRequest
 from shared.db.unit_of_work import UnitOfWork
-from shared.directories import service as directory_service
 from shared.errors import InvalidInput
 from shared.files import service as file_service
 from shared.files.model import File
@@ -132,7 +131,7 @@ async def create(uow: Uow, project_id: ProjectId, asked: ParseRequest) -> ParseJ
     if asked.file_id is None:
         raise InvalidInput("file_id is missing: say which file to parse.")
     parameters = await configuration_service.resolve_request(uow, project_id, asked)
-    file = await _file_of(uow, project_id, asked.file_id)
+    file = await inputs.file_of(uow, project_id, asked.file_id)
     return show(await _open(uow, file, parameters))
 
 
@@ -225,16 +224,6 @@ EXPANDED: Final[Mapping[str, Callable[[ResultDocument], Any]]] = {
 
 def _expanded(document: ResultDocument, wanted: frozenset[str]) -> dict[str, Any]:
     return {name: make(document) for name, make in EXPANDED.items() if name in wanted}
-
-
-async def _file_of(uow: UnitOfWork, project_id: UUID, text: str) -> File:
-    """A file by its own id, or by that of a directory's file."""
-    if text.startswith(f"{ids.Kind.DIRECTORY_FILE}-"):
-        entry = ids.parse(ids.Kind.DIRECTORY_FILE, text)
-        file_id = await directory_service.file_of_entry(uow, project_id, entry)
-    else:
-        file_id = ids.parse(ids.Kind.FILE, text)
-    return await file_service.get_file(uow, project_id, file_id)
 
 
 async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobView:

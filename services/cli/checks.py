@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Final
 from urllib.parse import urlsplit
 
+from services.cli import extract_check
 from services.cli.access import refusals, without_bells
 from services.cli.exits import Stop, one_line
 from services.cli.settings import place_of
@@ -169,8 +170,22 @@ async def disk(settings: Settings) -> Finding:
     return Finding("disk", detail, "" if free >= LEAST_FREE else "Less than 2 GiB: make room.")
 
 
+async def extract_engine(settings: Settings) -> Finding:
+    """What takes values out of documents, and whether a model that is set answers."""
+    return Finding("extract", *await extract_check.look(settings))
+
+
 Check = Callable[[Settings], Awaitable[Finding]]
-CHECKS: Final[tuple[Check, ...]] = (python, stack, database, broker, storage, mark, disk)
+CHECKS: Final[tuple[Check, ...]] = (
+    python,
+    stack,
+    database,
+    broker,
+    storage,
+    mark,
+    disk,
+    extract_engine,
+)
 
 
 def _existing(path: Path) -> Path:

@@ -16,8 +16,8 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
 ) -> int:
-    """Check Python, database, broker, storage, disk, sweep, workers and connections. Exit code 1 when
-    something is to be done."""
+    """Check Python, database, broker, storage, disk, sweep, workers, connections and extract engine. Exit
+    code 1 when something is to be done."""
     import asyncio
 
     from services.cli.checks import CHECKS, Finding

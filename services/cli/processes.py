@@ -50,6 +50,8 @@ def worker(
         )
     if not wanted:
         raise typer.BadParameter("name at least one queue.", param_hint="--queues")
+    if "extract" in wanted:
+        _check_extract_engine()
     with _ready_to_serve("the worker"):
         from services.worker.app import run
 
@@ -62,6 +64,17 @@ def upkeep() -> None:
         from services.worker.upkeep import run
 
         run()
+
+
+def _check_extract_engine() -> None:
+    """A worker whose engine lacks a setting says so at once, not under its first document."""
+    from services.cli.access import refusals
+    from services.cli.settings import load_settings
+
+    extract = load_settings().extract
+    if extract.chosen_engine() == "openai":
+        with refusals():
+            extract.endpoint()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from shared.wiring import Resources
 SWEEP_LATE_S: Final = 5.0
 STUCK_S: Final = 10.0
 OF_A_WORKER: Final = 4
+OF_A_WORKER_WITH_A_MODEL: Final = 8
 OF_UPKEEP: Final = 3
 
 Ask = Callable[[Settings, Resources], Awaitable[Finding]]
@@ -76,7 +77,7 @@ async def workers(_: Settings, resources: Resources) -> Finding:
 
 
 async def replication(_: Settings, resources: Resources) -> Finding:
-    """What a failover may lose (protocol rule 18). Either is fine; an operator should know which it is."""
+    """What a failover may lose. Either is fine; an operator should know which it is."""
     names = await _setting(resources, "synchronous_standby_names")
     if names:
         return Finding(
@@ -95,7 +96,9 @@ async def connections(settings: Settings, resources: Resources) -> Finding:
         alive, _drained = await worker_operating.count_alive(uow)
     allowed = int(await _setting(resources, "max_connections"))
     kept = int(await _setting(resources, "superuser_reserved_connections"))
-    wanted = settings.database.pool_size + alive * OF_A_WORKER + OF_UPKEEP
+    asks_a_model = settings.extract.chosen_engine() == "openai"
+    each = OF_A_WORKER_WITH_A_MODEL if asks_a_model else OF_A_WORKER
+    wanted = settings.database.pool_size + alive * each + OF_UPKEEP
     detail = (
         f"{wanted} wanted by one API process, upkeep and {alive} worker processes; the server gives"
         f" {allowed - kept}"

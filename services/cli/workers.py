@@ -8,7 +8,7 @@ from services.cli.operators import BaseUrl, DataDir, Json, OperatorKey
 
 app = typer.Typer(help="Look at workers and let them drain.", no_args_is_help=True)
 
-COLUMNS = ("id", "alive", "drain", "host", "pid", "queues", "slots", "holds", "seen_at")
+COLUMNS = ("id", "state", "process", "queues", "holds")
 
 
 @app.command("list")
@@ -31,10 +31,11 @@ def list_workers(
         return
     rows = [
         {
-            **one,
-            "queues": ", ".join(one["queues"]),
+            "id": one["id"],
+            "state": "dead" if not one["alive"] else "draining" if one["drain"] else "alive",
+            "process": f"{one['host']}:{one['pid']}",
+            "queues": " ".join(one["queues"]),
             "holds": len(one["chunks"]),
-            "seen_at": one["seen_at"][:19],
         }
         for one in found
     ]

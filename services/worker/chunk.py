@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
+from services.worker.extraction import Extracting
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from shared.db.outage import will_pass
 from shared.jobs import running
 from shared.jobs.codes import FailureCode
+from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
+from shared.lanes import service as lane_service
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 
@@ -26,6 +29,8 @@ log = logger(__name__)
 FLUSH_EVERY_S: Final = 0.25
 GRACE_S: Final = 2.0
 INFRA_AGAIN_S: Final = 5.0
+UPSTREAM: Final = "UPSTREAM_"
+LONGEST_REASON: Final = 300
 
 
 class ChunkRun:
@@ -35,11 +40,17 @@ class ChunkRun:
         self._runtime = runtime
         self._chunk = assignment.chunk
         self._parameters = assignment.parameters
+        self._extracting = (
+            Extracting(assignment.parameters, runtime.extractor)
+            if assignment.chunk.job_type == JobType.EXTRACT
+            else None
+        )
         self._heart = heart
         self._ends: list[JobEnd] = []
         self._flushed_at = time.monotonic()
         self._busy_s = 0.0
         self._again_in = 1.0
+        self._again_for: str | None = None
 
     async def run(self, files: list[FileToRun]) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
@@ -51,6 +62,9 @@ class ChunkRun:
             outcome = await self._watched(file)
             if self._heart.hand is Hand.FENCED:
                 log.warning("fenced: the lease went to another worker")
+                return
+            if isinstance(outcome, Infra | Again) and outcome.reason.startswith(UPSTREAM):
+                await self._wait_for_upstream(outcome)
                 return
             if isinstance(outcome, Infra):
                 await self._stumble(outcome.reason)
@@ -65,6 +79,7 @@ class ChunkRun:
                 self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
             else:
                 self._again_in = max(self._again_in, outcome.after)
+                self._again_for = outcome.reason[:LONGEST_REASON]
             if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():
                 return
         await self._close()
@@ -103,9 +118,7 @@ class ChunkRun:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
         try:
             fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
-            request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
-            outcome = await self._runtime.sandbox.run(request, project_id=str(self._chunk.project_id))
-            return await self._end_of(file, outcome)
+            return await self._end_of(file, await self._outcome(file, fetched))
         except BlobMissing:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
         except StorageDown as error:
@@ -119,6 +132,13 @@ class ChunkRun:
         finally:
             if fetched is not None and fetched.parent == self._runtime.scratch:
                 fetched.unlink(missing_ok=True)
+
+    async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
+        sandbox, project = self._runtime.sandbox, str(self._chunk.project_id)
+        if self._extracting is not None:
+            return await self._extracting.outcome(sandbox, file, fetched, project_id=project)
+        request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
+        return await sandbox.run(request, project_id=project)
 
     async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
         if not isinstance(outcome, Done):
@@ -161,7 +181,12 @@ class ChunkRun:
         async def close() -> Hand:
             async with self._runtime.unit_of_work() as uow:
                 return await running.close(
-                    uow, self._chunk, self._ends, seconds=self._busy_s, again_in=self._again_in
+                    uow,
+                    self._chunk,
+                    self._ends,
+                    seconds=self._busy_s,
+                    again_in=self._again_in,
+                    again_for=self._again_for,
                 )
 
         await self._insist(close)
@@ -178,6 +203,23 @@ class ChunkRun:
                 return await running.suspect(uow, self._chunk, self._ends, after=INFRA_AGAIN_S, reason=reason)
 
         await self._insist(suspect)
+
+    async def _wait_for_upstream(self, outcome: Again | Infra) -> None:
+        """Somebody whom we ask wants fewer questions or is away. The whole lane waits for him, and nothing is
+        counted against a document or this process."""
+        after = outcome.after if isinstance(outcome, Again) else INFRA_AGAIN_S
+        reason = outcome.reason[:LONGEST_REASON]
+
+        async def hold() -> None:
+            async with self._runtime.unit_of_work() as uow:
+                await lane_service.hold_for(
+                    uow, self._chunk.project_id, self._chunk.job_type, reason=reason, seconds=after
+                )
+                await uow.commit()
+
+        # Before the release, in a transaction of its own: the lane is locked first or alone.
+        await self._insist(hold)
+        await self._give_back(after, reason)
 
     async def _give_back(self, after: float, reason: str | None) -> None:
         async def release() -> Hand:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from services.worker.engines.port import ParseRequest, Sandboxed
+from services.worker.engines.port import Extractor, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
+from services.worker.llm import LanguageModel
 from services.worker.tally import Tally
-from shared.config import Settings
+from shared.config import Extract, Settings
 from shared.db.outage import will_pass
-from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from shared.db.unit_of_work import UnitOfWorkFactory
+from shared.jobs.lifecycle import JobType
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 from shared.wiring import Resources, open_resources
@@ -36,13 +38,15 @@ QUARANTINE_S = (1.0, 30.0)
 
 @dataclass(slots=True)
 class Runtime:
-    """One process's means. `stopping` is set when the worker was asked to leave."""
+    """One process's means. `extractor` is there when values are taken out by a model elsewhere; `stopping` is
+    set when the worker was asked to leave."""
 
     resources: Resources
     beats: Resources
     queues: list[str]
     sandbox: Sandboxed
     scratch: Path
+    extractor: Extractor | None = None
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
@@ -55,6 +59,12 @@ class Runtime:
     def unit_of_work(self) -> UnitOfWorkFactory:
         """Short transactions of the process's pool."""
         return self.resources.unit_of_work
+
+    def side_by_side(self, queue: str) -> int:
+        """How many chunks of the queue this process runs at once: more than one where it would only wait for
+        a model."""
+        waits = queue == JobType.EXTRACT.queue and self.extractor is not None
+        return self.resources.settings.extract.side_by_side if waits else 1
 
     def leave_queue(self, reason: str) -> None:
         """Infrastructure failed under a document: take nothing until a self-test passes (rule 8)."""
@@ -116,10 +126,13 @@ class LoopThread:
 
 async def open_runtime(settings: Settings, queues: list[str], asked_to_stop: Callable[[], bool]) -> Runtime:
     """Open pools and sandbox, and keep the process's row fresh from now on."""
-    resources = open_resources(settings, name="worker", pool_size=3)
-    beats = open_resources(settings, name="beat", pool_size=1, queue=resources.queue)
+    extractor = _extractor_of(settings.extract)
+    # A chunk needs a connection for moments only, so a few are enough for many at once.
+    many = extractor is not None and settings.extract.side_by_side > 1
+    resources = open_resources(settings, name="worker", pool_size=6 if many else 3)
+    beats = open_resources(settings, name="beat", pool_size=2 if many else 1, queue=resources.queue)
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
-    runtime = Runtime(resources, beats, queues, Sandbox(), scratch)
+    runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor)
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
         asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
@@ -127,17 +140,35 @@ async def open_runtime(settings: Settings, queues: list[str], asked_to_stop: Cal
     return runtime
 
 
+def _extractor_of(settings: Extract) -> Extractor | None:
+    """The model that the settings name; None when rules do the work."""
+    if settings.chosen_engine() != "openai":
+        return None
+    base_url, model = settings.endpoint()
+    return LanguageModel(
+        base_url,
+        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+        model=model,
+        timeout_s=settings.timeout_s,
+        max_tokens=settings.max_tokens,
+    )
+
+
 async def close_runtime(runtime: Runtime) -> None:
     """Leave in order: nothing of this process stays behind."""
     for watcher in runtime.watchers:
         watcher.cancel()
     await runtime.sandbox.close()
+    if runtime.extractor is not None:
+        await runtime.extractor.close()
     shutil.rmtree(runtime.scratch, ignore_errors=True)
     async with runtime.unit_of_work() as uow:
-        await worker_service.report(uow, runtime.worker_id, runtime.tally.take())
         await worker_service.leave(uow, runtime.worker_id)
-    await runtime.beats.engine.dispose()
-    await runtime.resources.close()
+    try:
+        await tell_ended(runtime)
+    finally:
+        await runtime.beats.engine.dispose()
+        await runtime.resources.close()
 
 
 async def _stay_visible(runtime: Runtime) -> None:
@@ -146,21 +177,33 @@ async def _stay_visible(runtime: Runtime) -> None:
         try:
             async with runtime.beats.unit_of_work() as uow:
                 if not enlisted:
-                    await worker_service.enlist(uow, runtime.worker_id, queues=runtime.queues, slots=1)
+                    await worker_service.enlist(
+                        uow,
+                        runtime.worker_id,
+                        queues=runtime.queues,
+                        slots=1,
+                        side_by_side=runtime.side_by_side(JobType.EXTRACT.queue),
+                    )
                     enlisted = True
                 else:
-                    drain = await _report(runtime, uow)
+                    drain = await worker_service.report(uow, runtime.worker_id)
                     enlisted, runtime.drained = drain is not None, bool(drain)
+            await tell_ended(runtime)
         except Exception as error:
             if not will_pass(error):
                 log.exception("worker heartbeat failed")
         await asyncio.sleep(SEEN_EVERY_S)
 
 
-async def _report(runtime: Runtime, uow: UnitOfWork) -> bool | None:
+async def tell_ended(runtime: Runtime) -> None:
+    """Add this process's counts to the database's. On a connection of its own: the one that renews leases
+    must wait for no row that others share. What did not arrive is kept for the next time."""
     ended = runtime.tally.take()
+    if not ended:
+        return
     try:
-        return await worker_service.report(uow, runtime.worker_id, ended)
+        async with runtime.unit_of_work() as uow:
+            await worker_service.tell_ended(uow, ended)
     except BaseException:
         runtime.tally.put_back(ended)
         raise

@@ -118,6 +118,8 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
     # A lane that refused this batch has a due time of its own: ten thousand waiting batches are one bell.
     if batch.fed_seq < batch.total and batch.stop_as is None and batch.status != "THROTTLED":
         uow.ring(Dispatch(batch.project_id, batch.job_type))
+    if batch.status == "THROTTLED":
+        await orchestration.resume_if_live(uow.session, batch.id)
     await orchestration.wake_in(uow.session, batch.id, LOOK_AGAIN_S)
     return Step.WAITING
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.batches import orchestration, throttling
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from shared.jobs import ledger
+from shared.jobs import ledger, reclaim
 from shared.jobs.ledger import LaneUsage, NewChunk, WaitingChunk
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
@@ -27,7 +27,7 @@ UNKNOWN_PACE: Final = 0.1
 CHUNKS_PER_SLOT: Final = 2
 WINDOW_SECONDS: Final = 0.5
 MOST_CHUNKS: Final = 64
-MOST_RECALLED: Final = 32
+MOST_WAITING: Final = 500
 BATCHES_AT_ONCE: Final = 8
 SHORTEST_THROTTLE_S: Final = 1.0
 HELD_LOOK_S: Final = 30.0
@@ -57,6 +57,7 @@ class _Round:
     budget: Budget
     active: list[UUID] | None
     hungry: list[UUID]
+    recut: bool = False
 
     @property
     def key(self) -> tuple[UUID, str]:
@@ -75,8 +76,8 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
         turn = await _open_round(uow, project_id, job_type, queue)
         if turn is None:
             return 0
-        chunks = await _grant_waiting(turn)
-        portions = [p for b in turn.hungry if (p := await _portion(turn, b, chunks)) is not None]
+        chunks, startable = await _grant_waiting(turn)
+        portions = [p for b in turn.hungry if (p := await _portion(turn, b, startable)) is not None]
         granted, vtime = await _grant(turn, portions)
         chunks += granted
         wait = await _refuse(turn, portions)
@@ -85,8 +86,10 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
         )
         # A busy slot takes its next chunk by itself; only an idle one needs a bell.
         idle = turn.slots - await ledger.taken_of_queue(uow.session, queue)
-        for _ in range(min(chunks, idle)):
+        for _ in range(min(chunks + turn.usage.due, idle)):
             uow.ring_again(Work(queue))
+        if turn.recut:
+            await lane_service.ring(uow, *turn.key)
         await uow.commit()
     return chunks
 
@@ -127,39 +130,49 @@ async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: s
     )
 
 
-async def _grant_waiting(turn: _Round) -> int:
-    """Let chunks run that wait for a grant: those recalled from batches first, for they had one before; then
-    jobs that came alone, which share what is left with the batches."""
-    if not turn.usage.waiting or not turn.budget.room:
-        return 0
-    ahead = turn.budget.chunks_ahead(1) - turn.usage.ahead
-    found = await ledger.waiting_of_lane(turn.uow.session, *turn.key, limit=MOST_CHUNKS)
-    recalled = [chunk for chunk in found if chunk.batch_id is not None]
-    alone = [chunk for chunk in found if chunk.batch_id is None]
-    due = _booked(turn, recalled, max(MOST_RECALLED - turn.usage.due, ahead))
-    share = max(CHUNKS_PER_SLOT * turn.slots - turn.usage.due, ahead) - len(due)
-    if turn.hungry:
+async def _grant_waiting(turn: _Round) -> tuple[int, int]:
+    """Let chunks run that wait for a grant: jobs that came alone, and what was recalled from batches. They
+    share with the batches that want more. Answers how many were granted, and how many of them may start now.
+    """
+    room = turn.budget.room
+    if not turn.usage.waiting or not room:
+        return 0, 0
+    ahead = min(turn.budget.chunks_ahead(1), MOST_CHUNKS) - turn.usage.ahead
+    places = max(CHUNKS_PER_SLOT * turn.slots - turn.usage.due, ahead)
+    if not turn.budget.limited:
+        # Without a limit a job that comes alone is READY at once, so one that waited is too.
+        places = MOST_WAITING
+    elif turn.hungry:
         # A half each; a single place falls to either by chance, so that neither starves.
-        share = min(share, turn.budget.room)
-        share = share // 2 if share > 1 else min(share, random.getrandbits(1))
-    due += _booked(turn, alone, share)
+        share = min(places, room)
+        places = share // 2 if share > 1 else min(share, random.getrandbits(1))
+    if places <= 0:
+        return 0, 0
+    found = await ledger.waiting_of_lane(turn.uow.session, *turn.key, limit=places, among=turn.active)
+    due = await _booked(turn, found)
     if due:
         await ledger.let_run(turn.uow.session, due, virtual_now=turn.lane.virtual_now)
-    if recalled:
-        await throttling.release(turn.uow.session, *turn.key)
-    return len(due)
+    return len(due), sum(due_in == 0 for _, due_in in due)
 
 
-def _booked(turn: _Round, chunks: list[WaitingChunk], most: int) -> list[tuple[int, float]]:
+async def _booked(turn: _Round, chunks: list[WaitingChunk]) -> list[tuple[int, float]]:
     due: list[tuple[int, float]] = []
-    for chunk in chunks[: max(most, 0)]:
-        if chunk.size > turn.budget.room:
+    for chunk in chunks:
+        portion = min(turn.budget.portion(turn.slots), turn.budget.room)
+        if portion == 0:
             break
+        if chunk.batch_id is not None and chunk.size > portion:
+            # Too large for the limits of today: its pieces are granted from the next round on.
+            if await reclaim.recut(turn.uow.session, chunk.id, size=portion):
+                turn.recut = True
+            else:
+                due.append((chunk.id, 0.0))
+            continue
         due.append((chunk.id, turn.budget.spend(chunk.size)))
     return due
 
 
-async def _portion(turn: _Round, batch_id: UUID, granted: int) -> _Portion | None:
+async def _portion(turn: _Round, batch_id: UUID, startable: int) -> _Portion | None:
     # One that is held is looked at again in two seconds; the lane and its other batches do not wait for it.
     session = turn.uow.session
     batch = await orchestration.lock_if_free(session, batch_id)
@@ -171,9 +184,9 @@ async def _portion(turn: _Round, batch_id: UUID, granted: int) -> _Portion | Non
     if turn.budget.room:
         size = min(chunk_size(batch, turn.slots), turn.budget.portion(turn.slots), turn.budget.room)
         # What is granted ahead of its time fills no place of those that could start now.
-        ahead = max(turn.budget.chunks_ahead(size) - turn.usage.ahead, 0)
-        room = max(window(pace, size, turn.slots) - turn.usage.due - granted, 0)
-        if room:
+        ahead = min(turn.budget.chunks_ahead(size), MOST_CHUNKS) - turn.usage.ahead
+        room = window(pace, size, turn.slots) - turn.usage.due - startable
+        if room > 0:
             ranges = list(await orchestration.cut(session, batch, size=size, most=max(room, ahead)))
     return _Portion(batch.vtime, batch.id, batch, ranges, batch.fed_seq)
 
@@ -230,14 +243,13 @@ async def _refuse(turn: _Round, portions: list[_Portion]) -> Waiting | None:
             used=len(turn.active),
         )
         await throttling.throttle(session, *turn.key, wait, but=turn.active)
-    if not (turn.hungry or turn.usage.waiting):
-        return None
-    wait_or_none = turn.budget.refusal(job_seconds=_job_seconds(turn, portions))
-    if wait_or_none is None:
-        return None
-    if wait_or_none.until_in is None or wait_or_none.until_in >= SHORTEST_THROTTLE_S:
-        await throttling.throttle(session, *turn.key, wait_or_none, among=turn.active)
-    return wait_or_none
+    refusal = None
+    if turn.hungry or turn.usage.waiting:
+        refusal = turn.budget.refusal(job_seconds=_job_seconds(turn, portions))
+    if refusal is not None and (refusal.until_in is None or refusal.until_in >= SHORTEST_THROTTLE_S):
+        await throttling.throttle(session, *turn.key, refusal, among=turn.active)
+    await throttling.release(session, *turn.key, refused=refusal is not None, active=turn.active)
+    return refusal
 
 
 def _job_seconds(turn: _Round, portions: list[_Portion]) -> float | None:

@@ -10,7 +10,7 @@ from shared.batches.model import Batch
 from shared.batches.repository import Standing
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs.lifecycle import JobType
-from shared.lanes.limits import Waiting, WaitingCode, hold_code
+from shared.lanes.limits import Waiting, WaitingCode, hold_code, hold_scope
 from shared.workers import service as worker_service
 
 _NO_WORKER: Final = "No living worker serves this queue. Start one: batchmill worker."
@@ -76,7 +76,7 @@ def _waiting(batch: Batch, now: Standing, *, slots: int, broker_up: bool) -> dic
     refused = _refusal(batch, now)
     if refused is not None or now.taken:
         return refused
-    wants, came_back = bool(now.ready or now.unfed), now.reason or ""
+    wants, came_back = bool(now.ready or now.unfed or now.waiting), now.reason or ""
     for applies, waiting, until in (
         (came_back, Waiting(hold_code(came_back), "server", f"{_BACK}: {came_back}"), now.ready_at),
         (
@@ -105,10 +105,9 @@ def _refusal(batch: Batch, now: Standing) -> dict[str, Any] | None:
         return own
     if now.hold_reason is not None:
         text = f"Jobs of this project are on hold: {now.hold_reason}"
-        return _said(Waiting(hold_code(now.hold_reason), "project", text), now.hold_until)
-    if now.unfed or now.waiting:
-        return now.lane_wait or own
-    return None
+        code = hold_code(now.hold_reason)
+        return _said(Waiting(code, hold_scope(code), text), now.hold_until)
+    return now.lane_wait if now.unfed or now.waiting else None
 
 
 def _said(waiting: Waiting, until: datetime | None = None) -> dict[str, Any]:

@@ -199,6 +199,19 @@ async def fold(session: AsyncSession, batch_id: UUID) -> float | None:
     return found.scalar_one_or_none()
 
 
+async def resume_if_live(session: AsyncSession, batch_id: UUID) -> None:
+    """A THROTTLED batch of which something is granted is RUNNING, whoever failed to say so; the caller holds
+    it."""
+    await session.execute(
+        text(
+            "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now() WHERE id = :b"
+            " AND status = 'THROTTLED' AND EXISTS (SELECT 1 FROM chunks WHERE batch_id = :b"
+            "  AND state IN ('READY', 'TAKEN'))"
+        ),
+        {"b": batch_id},
+    )
+
+
 async def settle(session: AsyncSession, batch_id: UUID) -> str | None:
     """The one final move, when the sums agree and nothing is left; answers the end state or None.
 
@@ -224,17 +237,23 @@ async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: i
     hi = min(batch.fed_seq + slice_size, batch.total)
     if hi <= batch.fed_seq:
         return 0
+    part = {"b": batch.id, "lo": batch.fed_seq, "hi": hi}
     await session.execute(
         text(
-            "WITH gone AS (UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE batch_id = :b"
-            "  AND seq > :lo AND seq <= :hi AND status = 'PENDING' RETURNING 1),"
-            " before AS (SELECT count(*) FILTER (WHERE status = 'CANCELLED') AS n FROM jobs"
-            "  WHERE batch_id = :b AND seq > :lo AND seq <= :hi)"
-            " UPDATE batches SET"
-            "  cancelled = cancelled + (SELECT count(*) FROM gone) + (SELECT n FROM before),"
-            "  fed_seq = :hi, updated_at = now() WHERE id = :b"
+            "UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE batch_id = :b"
+            " AND seq > :lo AND seq <= :hi AND status = 'PENDING'"
         ),
-        {"b": batch.id, "lo": batch.fed_seq, "hi": hi},
+        part,
+    )
+    # Counted by the next statement: in the same one, a job that somebody else cancels meanwhile would be
+    # seen by neither half (protocol rule 5).
+    await session.execute(
+        text(
+            "UPDATE batches SET fed_seq = :hi, updated_at = now(), cancelled = cancelled + (SELECT count(*)"
+            "  FROM jobs WHERE batch_id = :b AND seq > :lo AND seq <= :hi AND status = 'CANCELLED')"
+            " WHERE id = :b"
+        ),
+        part,
     )
     return hi - batch.fed_seq
 

@@ -13,7 +13,6 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.directories import service as directory_service
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs import reclaim
-from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance
 
@@ -30,8 +29,6 @@ __all__ = [
     "results_page",
 ]
 
-RUNNABLE = frozenset({JobType.PARSE})
-
 
 async def open_batch(
     uow: UnitOfWork,
@@ -46,8 +43,6 @@ async def open_batch(
     Refuses an unknown directory or configuration (`NotFound`), a configuration of another product, and a
     directory with more files than the lane allows (`InvalidInput`). An empty directory is fine.
     """
-    if job_type not in RUNNABLE:
-        raise InvalidInput(f"config.job.type: {job_type} is not run by this version yet; use parse_v2.")
     await directory_service.get_directory(uow, project_id, source_directory_id)
     parameters = await configuration_service.resolve(uow, project_id, configuration_id, job_type)
     lane = await lane_service.open_lane(uow, project_id, job_type)

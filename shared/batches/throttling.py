@@ -50,7 +50,8 @@ async def throttle(
     among: Sequence[UUID] | None = None,
     but: Sequence[UUID] = (),
 ) -> None:
-    """RUNNING batches that want more and have nothing granted become THROTTLED, with the reason."""
+    """Batches that want more and have nothing granted become THROTTLED, with the reason; those that were
+    for another reason get this one."""
     await session.execute(
         text(
             "UPDATE batches SET status = 'THROTTLED', updated_at = now(),"
@@ -58,18 +59,19 @@ async def throttle(
             "  now() + make_interval(secs => CAST(:until AS float8)))"
             " WHERE id IN (SELECT b.id FROM batches b WHERE b.project_id = :p AND b.job_type = :t"
             "  AND b.wake_at IS NOT NULL AND b.stop_at IS NULL AND b.paused_at IS NULL"
-            "  AND b.status = 'RUNNING'"
+            "  AND (b.status = 'RUNNING' OR b.status = 'THROTTLED' AND b.wait->>'code' <> :code)"
             "  AND (CAST(:among AS uuid[]) IS NULL OR b.id = ANY(CAST(:among AS uuid[])))"
             "  AND NOT b.id = ANY(CAST(:but AS uuid[]))"
             "  AND (b.fed_seq < b.total OR EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
             "   AND c.state = 'WAITING'))"
             "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
             "   AND c.state IN ('READY', 'TAKEN'))"
-            "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status = 'RUNNING'"
+            "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status IN ('RUNNING', 'THROTTLED')"
         ),
         {
             "p": project_id,
             "t": job_type,
+            "code": wait.code.value,
             "wait": json.dumps(wait.as_json()),
             "until": wait.until_in,
             "among": None if among is None else list(among),
@@ -79,16 +81,32 @@ async def throttle(
     )
 
 
-async def release(session: AsyncSession, project_id: UUID, job_type: str) -> None:
-    """THROTTLED batches with something granted are RUNNING. One that somebody holds is left to the next
+async def release(
+    session: AsyncSession,
+    project_id: UUID,
+    job_type: str,
+    *,
+    refused: bool,
+    active: Sequence[UUID] | None,
+) -> None:
+    """THROTTLED batches with something granted are RUNNING; and so are all whose reason is over, when the
+    lane is not `refused` and they are among the `active` ones. One that somebody holds is left to the next
     dispatch: the caller holds chunks already, and a batch comes before its chunks."""
     await session.execute(
         text(
             "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now() WHERE id IN (SELECT b.id"
             "  FROM batches b WHERE b.project_id = :p AND b.job_type = :t AND b.wake_at IS NOT NULL"
-            "  AND b.status = 'THROTTLED' AND EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
-            "   AND c.state IN ('READY', 'TAKEN')) ORDER BY b.id FOR NO KEY UPDATE SKIP LOCKED)"
-            " AND status = 'THROTTLED'"
+            "  AND b.status = 'THROTTLED' AND (EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
+            "    AND c.state IN ('READY', 'TAKEN'))"
+            "   OR NOT CAST(:refused AS bool) AND (CAST(:active AS uuid[]) IS NULL"
+            "    OR b.id = ANY(CAST(:active AS uuid[]))))"
+            "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status = 'THROTTLED'"
         ),
-        {"p": project_id, "t": job_type},
+        {
+            "p": project_id,
+            "t": job_type,
+            "refused": refused,
+            "active": None if active is None else list(active),
+            "n": AT_ONCE,
+        },
     )

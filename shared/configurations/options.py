@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.configurations.schema import why_not_kept
+
 LATEST: Final = "latest"
 LATEST_VERSIONS: Final = {
     "fast": "2026-06-15",
@@ -19,6 +21,13 @@ LATEST_VERSIONS: Final = {
     "agentic_plus": "2026-09-28",
 }
 EXTRACT_VERSION: Final = "2026-06-15"
+PARSE_TIER_OF: Final = {
+    "cost_effective": "cost_effective",
+    "agentic": "agentic",
+    "agentic_plus": "agentic_plus",
+    "turbo": "cost_effective",
+}
+"""How an extraction parses its documents unless it says so itself."""
 
 
 class Product(StrEnum):
@@ -61,6 +70,17 @@ def check_version(text: str) -> str:
 
 Pages = Annotated[str, AfterValidator(check_pages)]
 Version = Annotated[str, AfterValidator(check_version)]
+
+
+class _Kept(BaseModel):
+    """What is stored as it came, so it must be such that it can be."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_kept(cls, raw: Any) -> Any:
+        if (reason := why_not_kept(raw)) is not None:
+            raise ValueError(reason)
+        return raw
 
 
 class _Strict(BaseModel):
@@ -134,7 +154,7 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
 MetadataValue = Annotated[str, Field(max_length=1_024)]
 
 
-class ParseChoices(_Strict):
+class ParseChoices(_Kept, _Strict):
     """The options that a saved configuration and a parse request share."""
 
     processing_options: ProcessingOptions | None = None
@@ -159,12 +179,14 @@ class ParseParameters(ParseChoices):
     version: Version
 
 
-class ExtractParameters(BaseModel):
-    """`extract_v2` as saved. Keys that we do not know are kept: later engines may."""
+class ExtractChoices(_Kept):
+    """What may be chosen for an extraction. Keys that we do not know are kept: later engines may.
+
+    `schema.check_schema` looks into `data_schema`; it takes time that a validator must not.
+    """
 
     model_config = ConfigDict(extra="allow")
 
-    product_type: Literal[Product.EXTRACT]
     data_schema: dict[str, Any] = Field(min_length=1)
     tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = "cost_effective"
     version: str = LATEST
@@ -175,13 +197,19 @@ class ExtractParameters(BaseModel):
     cite_sources: bool = False
     confidence_scores: bool = False
     disable_cache: bool = False
-    parse_tier: str | None = None
+    parse_tier: Tier | None = None
     parse_config_id: str | None = None
     webhook_configurations: list[dict[str, Any]] | None = None
     webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
 
 
-class FreeParameters(BaseModel):
+class ExtractParameters(ExtractChoices):
+    """`extract_v2` as saved."""
+
+    product_type: Literal[Product.EXTRACT]
+
+
+class FreeParameters(_Kept):
     """The parameters of a product that we do not run: kept as they are."""
 
     model_config = ConfigDict(extra="allow")
@@ -219,6 +247,22 @@ class ParseRequest(ParseChoices):
         for name in ("file_id", "source_url", "configuration_id", "http_proxy", "user_metadata"):
             chosen.pop(name, None)
         return {name: value for name, value in chosen.items() if value != "configured"}
+
+
+class ExtractRequest(_Kept):
+    """An extract job as it is asked for: over one file or parse job, with one of two ways to say how."""
+
+    file_input: str = Field(min_length=1, max_length=200)
+    configuration: ExtractChoices | None = None
+    configuration_id: str | None = None
+    webhook_configurations: list[dict[str, Any]] | None = None
+    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.configuration is None) == (self.configuration_id is None):
+            raise ValueError("exactly one of configuration and configuration_id is needed")
+        return self
 
 
 def dump(parameters: BaseModel) -> dict[str, Any]:

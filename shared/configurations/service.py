@@ -1,28 +1,36 @@
 """Saving, finding and resolving configurations."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from shared.configurations import options, repository
 from shared.configurations.model import Configuration
-from shared.configurations.options import Parameters, ParseRequest, Product
+from shared.configurations.options import ExtractRequest, Parameters, ParseRequest, Product
 from shared.configurations.presets import PRESETS, Preset
+from shared.configurations.schema import SchemaRefused, check_schema
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.ids import Kind, parse
 
 __all__ = [
+    "PARSE_PARAMETERS",
     "change_configuration",
+    "check_data_schema",
     "delete_configuration",
     "get_configuration",
     "list_configurations",
     "refuse_webhooks",
     "resolve",
+    "resolve_extract_request",
     "resolve_request",
     "save_configuration",
 ]
+
+PARSE_PARAMETERS: Final = "parse_parameters"
+"""Where the snapshot of an extraction holds the parameters that its documents are parsed with."""
 
 
 async def save_configuration(
@@ -30,10 +38,11 @@ async def save_configuration(
 ) -> Configuration:
     """Create, or replace the one of the same name and product in the project (contract 2.4).
 
-    Webhooks in the parameters are refused: they are not delivered yet.
+    Webhooks in the parameters are refused: they are not delivered yet. So is a schema that no extraction
+    can work with, and a parse configuration that is not there.
     """
     kept = options.dump(parameters)
-    refuse_webhooks(kept)
+    await _check(uow, project_id, kept)
     return await repository.save(
         uow.session,
         project_id=project_id,
@@ -96,7 +105,7 @@ async def change_configuration(
         if parameters.product_type != found.product_type:
             raise InvalidInput(f"This is a {found.product_type} configuration; its product cannot change.")
         values["parameters"] = options.dump(parameters)
-        refuse_webhooks(values["parameters"])
+        await _check(uow, project_id, values["parameters"])
     return await repository.change(uow.session, found, values) if values else found
 
 
@@ -108,13 +117,35 @@ async def delete_configuration(uow: UnitOfWork, project_id: UUID, configuration_
 async def resolve(
     uow: UnitOfWork, project_id: UUID, configuration_id: str, product_type: str
 ) -> dict[str, Any]:
-    """The parameters to run with, `latest` made a date. Unknown: `NotFound`; another product's:
-    `InvalidInput`."""
+    """The parameters to run with, `latest` made a date; of an extraction, with those it parses by. Unknown:
+    `NotFound`; another product's, or of no use any more: `InvalidInput`."""
     found = await get_configuration(uow, project_id, configuration_id)
     own = "parse_v2" if isinstance(found, Preset) else found.product_type
     if own != product_type:
         raise InvalidInput(f"{configuration_id} is a {own} configuration, and the job is {product_type}.")
+    if own == Product.EXTRACT:
+        return await _snapshot(uow, project_id, found.parameters)
     return options.settle_version(own, found.parameters)
+
+
+async def resolve_extract_request(uow: UnitOfWork, project_id: UUID, asked: ExtractRequest) -> dict[str, Any]:
+    """The parameters of one extract job: those of the configuration it names, or its own."""
+    refuse_webhooks(options.dump(asked))
+    if asked.configuration_id is not None:
+        return await resolve(uow, project_id, asked.configuration_id, Product.EXTRACT)
+    assert asked.configuration is not None
+    own = {**options.dump(asked.configuration), "product_type": Product.EXTRACT.value}
+    refuse_webhooks(own)
+    return await _snapshot(uow, project_id, own)
+
+
+async def check_data_schema(schema: Mapping[str, Any]) -> None:
+    """`InvalidInput` with the place and the reason unless an extraction can work with the schema."""
+    try:
+        # The largest takes a second or two.
+        await asyncio.to_thread(check_schema, schema)
+    except SchemaRefused as refused:
+        raise InvalidInput(f"schema_validation: {refused}") from None
 
 
 async def resolve_request(uow: UnitOfWork, project_id: UUID, asked: ParseRequest) -> dict[str, Any]:
@@ -140,6 +171,43 @@ def refuse_webhooks(parameters: dict[str, Any]) -> None:
             "Webhooks are not delivered by this version yet. Leave webhook_configurations and "
             "webhook_configuration_ids out, and poll instead."
         )
+
+
+async def _check(uow: UnitOfWork, project_id: UUID, parameters: Mapping[str, Any]) -> None:
+    refuse_webhooks(dict(parameters))
+    if parameters["product_type"] == Product.EXTRACT:
+        await check_data_schema(parameters["data_schema"])
+        await _parse_parameters(uow, project_id, parameters)
+
+
+async def _snapshot(uow: UnitOfWork, project_id: UUID, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What an extraction runs with. Checked again: it may have been saved before this check was made."""
+    await check_data_schema(parameters["data_schema"])
+    parse = await _parse_parameters(uow, project_id, parameters)
+    return {**options.settle_version(Product.EXTRACT, parameters), PARSE_PARAMETERS: parse}
+
+
+async def _parse_parameters(
+    uow: UnitOfWork, project_id: UUID, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How the documents of an extraction are parsed: by the configuration it names, else by a tier. The
+    pages that the extraction asks for win."""
+    named, tier = parameters.get("parse_config_id"), parameters.get("parse_tier")
+    if named is not None and tier is not None:
+        raise InvalidInput("inputs_invalid: send parse_tier or parse_config_id; both contradict each other.")
+    if named is not None:
+        parse = await resolve(uow, project_id, named, Product.PARSE)
+    else:
+        parse = options.settle_version(
+            Product.PARSE,
+            {
+                "product_type": Product.PARSE.value,
+                "tier": tier or options.PARSE_TIER_OF[parameters["tier"]],
+                "version": options.LATEST,
+            },
+        )
+    pages = {name: parameters[name] for name in ("target_pages", "max_pages") if parameters.get(name)}
+    return {**parse, "page_ranges": pages} if pages else parse
 
 
 async def _own(uow: UnitOfWork, project_id: UUID, configuration_id: str) -> Configuration:

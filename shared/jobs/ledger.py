@@ -25,13 +25,13 @@ _MAY_START = (
 @dataclass(frozen=True, slots=True)
 class LaneUsage:
     """The chunks of a lane: `due` and `ahead` are READY (now, and at a later moment), `live` READY or TAKEN
-    with `files` in them, `waiting` not granted."""
+    with `files` in them; `waiting` says that some are not granted."""
 
     due: int
     ahead: int
     live: int
     files: int
-    waiting: int
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,19 @@ async def grant(session: AsyncSession, chunks: Sequence[NewChunk]) -> None:
 
 
 async def waiting_of_lane(
-    session: AsyncSession, project_id: UUID, job_type: str, *, limit: int
+    session: AsyncSession, project_id: UUID, job_type: str, *, limit: int, among: Sequence[UUID] | None
 ) -> list[WaitingChunk]:
     """Chunks of the lane that wait for a grant, in their order, locked; those that others hold are left
-    out."""
+    out, and those of batches that are not `among` the active ones (None: all are)."""
     rows = await session.execute(
         text(
             "SELECT id, batch_id, size FROM chunks WHERE project_id = :p AND job_type = :t"
-            " AND state = 'WAITING' AND NOT stop ORDER BY rank, id LIMIT :n FOR UPDATE SKIP LOCKED"
+            " AND state = 'WAITING' AND NOT stop AND due_at <= clock_timestamp()"
+            " AND (batch_id IS NULL OR CAST(:among AS uuid[]) IS NULL"
+            "  OR batch_id = ANY(CAST(:among AS uuid[])))"
+            " ORDER BY rank, id LIMIT :n FOR UPDATE SKIP LOCKED"
         ),
-        {"p": project_id, "t": job_type, "n": limit},
+        {"p": project_id, "t": job_type, "n": limit, "among": None if among is None else list(among)},
     )
     return [WaitingChunk(*row) for row in rows]
 
@@ -142,8 +145,10 @@ async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun
     where = "j.id = :job" if chunk.job_id else "j.batch_id = :batch AND j.seq BETWEEN :lo AND :hi"
     rows = await session.execute(
         text(
-            "SELECT j.id, j.name, j.size_bytes, f.storage_key"
-            " FROM jobs j LEFT JOIN files f ON f.id = j.file_id"
+            "SELECT j.id, j.name, j.size_bytes, coalesce(p.result_key, f.storage_key),"
+            "  p.result_key IS NOT NULL"
+            " FROM jobs j LEFT JOIN files f ON f.id = j.file_id AND j.parse_job_id IS NULL"
+            " LEFT JOIN jobs p ON p.id = j.parse_job_id AND p.project_id = j.project_id"
             f" WHERE {where} AND j.status = 'PENDING' ORDER BY j.seq"
         ),
         chunk.place,
@@ -257,14 +262,23 @@ async def close(session: AsyncSession, chunk: TakenChunk, *, seconds: float) -> 
 
 
 async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str | None) -> bool:
-    """Give the chunk back, due again in `after` seconds. No loss is counted. False: fenced."""
+    """Give the chunk back, due again in `after` seconds. No loss is counted. False: fenced.
+
+    For later, in a lane with limits, it waits for a grant then: it must not fill a place meanwhile.
+    """
+    where = "id = :job" if chunk.job_id else "batch_id = :batch AND seq BETWEEN :lo AND :hi"
     done = await session.execute(
         text(
-            "UPDATE chunks SET state = 'READY', token = NULL, reason = :r,"
+            "UPDATE chunks SET token = NULL, reason = :r,"
+            " size = (SELECT greatest(count(*), 1) FROM jobs"
+            f"  WHERE {where} AND status = 'PENDING'),"
+            " state = CASE WHEN CAST(:a AS float8) > 0 AND EXISTS (SELECT 1 FROM lanes l"
+            "   WHERE l.project_id = chunks.project_id AND l.job_type = chunks.job_type"
+            "   AND num_nonnulls(l.max_jobs, l.jobs_per_minute) > 0) THEN 'WAITING' ELSE 'READY' END,"
             " due_at = now() + make_interval(secs => CAST(:a AS float8))"
             " WHERE id = :c AND token = :tok AND state = 'TAKEN' RETURNING true"
         ),
-        {"c": chunk.id, "tok": chunk.token, "a": after, "r": reason},
+        {**chunk.place, "c": chunk.id, "tok": chunk.token, "a": after, "r": reason},
     )
     return done.scalar_one_or_none() is True
 
@@ -285,14 +299,13 @@ async def usage_of_lane(session: AsyncSession, project_id: UUID, job_type: str) 
         text(
             "SELECT count(*) FILTER (WHERE state = 'READY' AND due_at <= clock_timestamp()),"
             " count(*) FILTER (WHERE state = 'READY' AND due_at > clock_timestamp()),"
-            " count(*) FILTER (WHERE state IN ('READY', 'TAKEN')),"
-            " coalesce(sum(size) FILTER (WHERE state IN ('READY', 'TAKEN')), 0),"
-            " count(*) FILTER (WHERE state = 'WAITING')"
-            " FROM chunks WHERE project_id = :p AND job_type = :t AND state <> 'DONE'"
+            " count(*), coalesce(sum(size), 0),"
+            " EXISTS (SELECT 1 FROM chunks WHERE project_id = :p AND job_type = :t AND state = 'WAITING')"
+            " FROM chunks WHERE project_id = :p AND job_type = :t AND state IN ('READY', 'TAKEN')"
         ),
         {"p": project_id, "t": job_type},
     )
-    return LaneUsage(*(int(value) for value in found.one()))
+    return LaneUsage(*found.one())
 
 
 async def bells_wanted(session: AsyncSession) -> list[tuple[str, int, int]]:
@@ -301,7 +314,7 @@ async def bells_wanted(session: AsyncSession) -> list[tuple[str, int, int]]:
         text(
             "SELECT c.queue,"
             f" count(*) FILTER (WHERE c.state = 'READY' AND c.due_at <= now() AND {_MAY_START}),"
-            " count(*) FILTER (WHERE c.state = 'TAKEN') FROM chunks c WHERE c.state <> 'DONE'"
+            " count(*) FILTER (WHERE c.state = 'TAKEN') FROM chunks c WHERE c.state IN ('READY', 'TAKEN')"
             " GROUP BY c.queue"
         )
     )

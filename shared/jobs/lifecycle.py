@@ -28,8 +28,8 @@ class JobStatus(StrEnum):
 
     PENDING    spread or a request enters it, a worker's flush or a drain leaves it
     COMPLETED  a flush enters it; final
-    FAILED     a flush, or the sweep of a third loss, enters it; final
-    CANCELLED  a drain enters it; final
+    FAILED     a flush, or the sweep of a third loss, enters it; final, but for an operator's retry
+    CANCELLED  a drain or a cancel enters it; final, but for an operator's retry
     UNMAPPED   spread enters it for a file that got no job; its id is never shown; final
     """
 
@@ -51,12 +51,13 @@ class ChunkState(StrEnum):
     DONE = "DONE"
 
 
+# The two ways back are those of a job that came alone (decision 17); what a batch counted stays as it was.
 JOB_MOVES = StateMachine[JobStatus](
     {
         JobStatus.PENDING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}),
         JobStatus.COMPLETED: frozenset(),
-        JobStatus.FAILED: frozenset(),
-        JobStatus.CANCELLED: frozenset(),
+        JobStatus.FAILED: frozenset({JobStatus.PENDING}),
+        JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
         JobStatus.UNMAPPED: frozenset(),
     }
 )

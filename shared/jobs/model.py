@@ -95,7 +95,9 @@ class Chunk(Base):
         ),
         Index("ix_chunks_taken", "due_at", postgresql_where=text("state = 'TAKEN'")),
         Index("ix_chunks_batch", "batch_id"),
-        Index("ix_chunks_lane", "project_id", "job_type"),
+        Index(
+            "ix_chunks_lane", "project_id", "job_type", postgresql_where=text("state IN ('READY','TAKEN')")
+        ),
         {
             "postgresql_with": {
                 "fillfactor": 50,

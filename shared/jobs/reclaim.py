@@ -94,8 +94,7 @@ async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
     await session.execute(
         text(
             "WITH gone AS MATERIALIZED (SELECT id, lo, hi FROM chunks WHERE batch_id = :b"
-            "  AND state IN ('READY', 'WAITING')"
-            " FOR UPDATE)"
+            "  AND state IN ('READY', 'WAITING') ORDER BY id FOR UPDATE)"
             " UPDATE jobs j SET status = 'CANCELLED', finished_at = now() FROM gone"
             " WHERE j.batch_id = :b AND j.seq BETWEEN gone.lo AND gone.hi AND j.status = 'PENDING'"
         ),
@@ -129,39 +128,41 @@ async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
 
 
 async def recall(session: AsyncSession, project_id: UUID, job_type: str) -> None:
-    """What the lane granted and nobody started waits for a grant again, file by file, so that any new limit
-    fits. The caller holds the lane."""
-    where = "project_id = :p AND job_type = :t AND state = 'READY'"
-    lane = {"p": project_id, "t": job_type}
-    # One snapshot for both parts of a chunk: a job that is cancelled meanwhile is counted once (rule 21).
+    """What the lane granted and nobody started waits for a grant again. The caller holds the lane."""
     await session.execute(
         text(
-            f"WITH mine AS MATERIALIZED (SELECT id FROM chunks WHERE {where} AND size > 1"
-            "  ORDER BY id FOR UPDATE),"
-            " gone AS (DELETE FROM chunks WHERE id IN (SELECT id FROM mine) RETURNING *),"
-            " held AS (SELECT g.id AS chunk, j.seq, j.status FROM gone g"
-            "  JOIN jobs j ON j.batch_id = g.batch_id AND j.seq BETWEEN g.lo AND g.hi),"
-            " one_each AS (INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank,"
-            "   state, losses, stop, reason)"
-            "  SELECT g.project_id, g.job_type, g.queue, g.batch_id, h.seq, h.seq, 1, g.rank, 'WAITING',"
-            "   g.losses, g.stop, g.reason FROM gone g JOIN held h ON h.chunk = g.id"
-            "  WHERE h.status = 'PENDING')"
-            " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state,"
-            "  ok, failed, cancelled)"
-            " SELECT g.project_id, g.job_type, g.queue, g.batch_id, g.lo, g.hi, 0, g.rank, 'DONE',"
-            "  count(*) FILTER (WHERE h.status = 'COMPLETED'), count(*) FILTER (WHERE h.status = 'FAILED'),"
-            "  count(*) FILTER (WHERE h.status = 'CANCELLED') FROM gone g JOIN held h ON h.chunk = g.id"
-            " GROUP BY g.id, g.project_id, g.job_type, g.queue, g.batch_id, g.lo, g.hi, g.rank"
+            "UPDATE chunks SET state = 'WAITING', due_at = least(due_at, now())"
+            " WHERE id IN (SELECT id FROM chunks WHERE project_id = :p AND job_type = :t"
+            "  AND state = 'READY' ORDER BY id FOR UPDATE) AND state = 'READY'"
         ),
-        lane,
+        {"p": project_id, "t": job_type},
     )
-    await session.execute(
+
+
+async def recut(session: AsyncSession, chunk_id: int, *, size: int) -> int:
+    """Cut a waiting chunk of a batch, which the caller has locked, into chunks of at most `size` open files;
+    answers how many there are now, 0 when it holds no open file and stays as it is.
+
+    The pieces cover the range without a gap: files with an end lie in one of them and are counted by it.
+    """
+    done = await session.execute(
         text(
-            "UPDATE chunks SET state = 'WAITING', due_at = now() WHERE id IN (SELECT id FROM chunks"
-            f" WHERE {where} ORDER BY id FOR UPDATE) AND state = 'READY'"
+            "WITH cut AS (SELECT c.id, c.hi, j.seq,"
+            "   (row_number() OVER (ORDER BY j.seq) - 1) / :k AS part FROM chunks c JOIN jobs j"
+            "   ON j.batch_id = c.batch_id AND j.seq BETWEEN c.lo AND c.hi AND j.status = 'PENDING'"
+            "   WHERE c.id = :c),"
+            " parts AS (SELECT part, max(seq) AS last, count(*) AS n FROM cut GROUP BY part),"
+            " gone AS (DELETE FROM chunks WHERE id IN (SELECT id FROM cut) RETURNING *)"
+            " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, losses,"
+            "  stop, reason)"
+            " SELECT g.project_id, g.job_type, g.queue, g.batch_id,"
+            "  coalesce(lag(p.last) OVER (ORDER BY p.part) + 1, g.lo),"
+            "  CASE WHEN lead(p.last) OVER (ORDER BY p.part) IS NULL THEN g.hi ELSE p.last END,"
+            "  p.n, g.rank, 'WAITING', g.losses, g.stop, g.reason FROM gone g, parts p"
         ),
-        lane,
+        {"c": chunk_id, "k": size},
     )
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 async def lock_around(

@@ -6,48 +6,45 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, or_, select, text
+from sqlalchemy import Select, and_, bindparam, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import ids
 from shared.db.repository import Page, newest_first
-from shared.jobs.lifecycle import ChunkState, JobStatus
+from shared.errors import NotFound
+from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilters:
-    """What a list of jobs is narrowed by; times are inclusive, None leaves a filter out."""
+    """What a list of jobs is narrowed by; times are inclusive, None leaves a filter out.
+
+    `configuration_id` and `file_input` are public ids, with their prefix or without. `of_parse_jobs` asks for
+    jobs whose input is a parse job (True), or a file (False).
+    """
 
     status: str | None = None
     job_ids: Sequence[UUID] | None = None
+    configuration_id: str | None = None
+    file_input: str | None = None
+    of_parse_jobs: bool | None = None
     created_at_on_or_after: datetime | None = None
     created_at_on_or_before: datetime | None = None
 
 
-async def add_alone(
-    session: AsyncSession,
-    *,
-    project_id: UUID,
-    job_type: str,
-    file_id: UUID,
-    name: str,
-    size_bytes: int,
-    sha256: bytes,
-    config: dict[str, Any],
-) -> Job:
+async def add_alone(session: AsyncSession, job: Job) -> Job:
     """A job without a batch."""
-    job = Job(
-        project_id=project_id,
-        job_type=job_type,
-        file_id=file_id,
-        name=name,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        config=config,
-    )
     session.add(job)
     await session.flush()
     return job
+
+
+async def hide(session: AsyncSession, job_id: UUID) -> None:
+    """Soft delete; its result and its place in a batch stay."""
+    await session.execute(
+        text("UPDATE jobs SET deleted_at = coalesce(deleted_at, now()) WHERE id = :j"), {"j": job_id}
+    )
 
 
 async def get(session: AsyncSession, project_id: UUID, job_type: str, job_id: UUID) -> Job | None:
@@ -74,13 +71,63 @@ async def page(
         rows = rows.where(Job.created_at >= filters.created_at_on_or_after)
     if filters.created_at_on_or_before is not None:
         rows = rows.where(Job.created_at <= filters.created_at_on_or_before)
-    if filters.status == "RUNNING":
-        rows = rows.where(Job.status == JobStatus.PENDING, _is_taken())
-    elif filters.status == JobStatus.PENDING:
-        rows = rows.where(Job.status == JobStatus.PENDING, ~_is_taken())
-    elif filters.status is not None:
-        rows = rows.where(Job.status == filters.status)
+    rows = _of_input(_of_status(rows, job_type, filters.status), filters)
     return await newest_first(session, rows, Job.id, size=size, after=after, count=count)
+
+
+def _of_status(rows: Select[Job], job_type: str, status: str | None) -> Select[Job]:
+    if status is None:
+        return rows
+    if status == "RUNNING":
+        return rows.where(Job.status == JobStatus.PENDING, _is_taken())
+    if status == "THROTTLED":
+        return rows.where(Job.status == JobStatus.PENDING, ~_is_taken(), _is_held())
+    if status != JobStatus.PENDING:
+        return rows.where(Job.status == status)
+    rows = rows.where(Job.status == JobStatus.PENDING, ~_is_taken())
+    # A parse job has no such state (contract 2.5): what is held of it is PENDING.
+    return rows.where(~_is_held()) if job_type == JobType.EXTRACT else rows
+
+
+def _of_input(rows: Select[Job], filters: JobFilters) -> Select[Job]:
+    if filters.configuration_id is not None:
+        spelled = _spellings(filters.configuration_id, ids.Kind.CONFIGURATION)
+        of_batch = text(
+            "jobs.batch_id IN (SELECT b.id FROM batches b"
+            " WHERE b.project_id = jobs.project_id AND b.configuration_id IN :spelled)"
+        ).bindparams(bindparam("spelled", spelled, expanding=True))
+        rows = rows.where(or_(Job.configuration_id.in_(spelled), of_batch))
+    if filters.file_input is not None:
+        kinds = (ids.Kind.FILE, ids.Kind.DIRECTORY_FILE, ids.Kind.PARSE_JOB)
+        spelled = _spellings(filters.file_input, *kinds)
+        entries = _uuids(spelled)
+        rows = rows.where(
+            or_(
+                Job.file_input.in_(spelled),
+                and_(Job.batch_id.is_not(None), Job.directory_file_id.in_(entries)),
+            )
+        )
+    if filters.of_parse_jobs is not None:
+        rows = rows.where(Job.parse_job_id.is_not(None) == filters.of_parse_jobs)
+    return rows
+
+
+def _spellings(text_: str, *kinds: ids.Kind) -> list[str]:
+    """An id as it may be stored: as it was named, which is with its prefix or without."""
+    named = next((kind for kind in kinds if text_.startswith(f"{kind}-")), None)
+    if named is not None:
+        return [text_, text_.removeprefix(f"{named}-")]
+    return [text_, *(f"{kind}-{text_}" for kind in kinds)]
+
+
+def _uuids(spelled: Sequence[str]) -> list[UUID]:
+    found = []
+    for one in spelled:
+        try:
+            found.append(ids.parse(ids.Kind.DIRECTORY_FILE, one))
+        except NotFound:
+            continue
+    return found
 
 
 async def running(session: AsyncSession, jobs: Sequence[Job]) -> set[UUID]:
@@ -90,6 +137,26 @@ async def running(session: AsyncSession, jobs: Sequence[Job]) -> set[UUID]:
         return set()
     found = await session.scalars(select(Job.id).where(Job.id.in_(pending), _is_taken()))
     return set(found.all())
+
+
+async def throttled(session: AsyncSession, jobs: Sequence[Job]) -> set[UUID]:
+    """Which of these jobs, held by no worker, wait because their lane has a limit or is on hold."""
+    pending = [job.id for job in jobs if job.status == JobStatus.PENDING]
+    if not pending:
+        return set()
+    found = await session.scalars(select(Job.id).where(Job.id.in_(pending), ~_is_taken(), _is_held()))
+    return set(found.all())
+
+
+async def configurations_of(session: AsyncSession, batch_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The configurations that these batches were opened with, as their callers named them."""
+    if not batch_ids:
+        return {}
+    found = await session.execute(
+        text("SELECT id, configuration_id FROM batches WHERE id = ANY(CAST(:b AS uuid[]))"),
+        {"b": list(batch_ids)},
+    )
+    return {batch_id: str(named) for batch_id, named in found}
 
 
 async def config_of_batch(session: AsyncSession, batch_id: UUID) -> dict[str, Any]:
@@ -114,10 +181,22 @@ def _visible(project_id: UUID, job_type: str) -> Select[Job]:
 
 
 def _is_taken() -> Any:
-    return exists().where(
-        Chunk.state == ChunkState.TAKEN,
-        or_(
-            Chunk.job_id == Job.id,
-            and_(Chunk.batch_id == Job.batch_id, Job.seq.between(Chunk.lo, Chunk.hi)),
-        ),
+    return exists().where(Chunk.state == ChunkState.TAKEN, _is_around())
+
+
+def _is_held() -> Any:
+    """Not granted by the limits of its lane, or granted while nothing of the lane may start."""
+    on_hold = text(
+        "EXISTS (SELECT 1 FROM lanes l WHERE l.project_id = chunks.project_id"
+        " AND l.job_type = chunks.job_type AND l.hold_until > now())"
+    )
+    waits = or_(Chunk.state == ChunkState.WAITING, and_(Chunk.state == ChunkState.READY, on_hold))
+    batch_waits = text("jobs.batch_id IN (SELECT b.id FROM batches b WHERE b.status = 'THROTTLED')")
+    return or_(exists().where(waits, _is_around()), batch_waits)
+
+
+def _is_around() -> Any:
+    return or_(
+        Chunk.job_id == Job.id,
+        and_(Chunk.batch_id == Job.batch_id, Job.seq.between(Chunk.lo, Chunk.hi)),
     )

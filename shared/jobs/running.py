@@ -92,10 +92,11 @@ async def close(
     *,
     seconds: float,
     again_in: float = 1.0,
+    again_for: str | None = None,
 ) -> Hand:
     """Hand in the last ends and close the chunk; `seconds` is the time its files took. When a stop was
     asked, the rest is CANCELLED first; else, when a job of it is still open, the chunk goes back to READY,
-    due in `again_in` seconds."""
+    due in `again_in` seconds, with the reason `again_for`."""
     hand = _hand(await ledger.hold(uow.session, chunk))
     if hand is Hand.FENCED:
         return hand
@@ -104,7 +105,7 @@ async def close(
     if hand is Hand.STOP:
         await ledger.cancel_open(uow.session, chunk)
     if not await ledger.close(uow.session, chunk, seconds=seconds):
-        await ledger.release(uow.session, chunk, after=again_in, reason=None)
+        await ledger.release(uow.session, chunk, after=again_in, reason=again_for)
     await uow.commit()
     return hand
 
@@ -169,7 +170,7 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
     """
     if chunk.batch_id is not None and await ledger.live_of_batch(uow.session, chunk.batch_id) == 0:
         uow.ring(Advance(chunk.batch_id))
-    await lane_service.ring_if_waiting(uow, chunk.project_id, chunk.job_type)
+    await lane_service.ring(uow, chunk.project_id, chunk.job_type, only_waiting=True)
     await uow.commit()
 
 

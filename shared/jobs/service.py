@@ -1,14 +1,17 @@
 """What a request may do with jobs."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from shared import ids
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs import ledger, reclaim, repository
 from shared.jobs.ledger import NewChunk
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
@@ -19,7 +22,20 @@ from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Dispatch, Work
 from shared.storage.port import BlobStorage
 
-__all__ = ["JobFilters", "JobView", "cancel_job", "get_job", "list_jobs", "open_parse_job", "read_result"]
+__all__ = [
+    "JobFilters",
+    "JobInput",
+    "JobView",
+    "cancel_job",
+    "delete_job",
+    "get_job",
+    "input_of_parse_job",
+    "list_jobs",
+    "open_extract_job",
+    "open_parse_job",
+    "read_result",
+    "with_configs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +56,25 @@ class JobView:
     seconds: float | None
     engine: str | None
     config: dict[str, Any] | None
+    configuration_id: str | None
+    file_input: str | None
+    parse_job_id: UUID | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """What a job that comes alone reads: a file, or with `parse_job_id` what a parse job made of it.
+    `named` is how the caller named it."""
+
+    project_id: UUID
+    file_id: UUID
+    name: str
+    size_bytes: int
+    sha256: bytes
+    named: str
+    parse_job_id: UUID | None = None
 
 
 async def open_parse_job(
@@ -55,21 +88,56 @@ async def open_parse_job(
     parameters: dict[str, Any],
 ) -> JobView:
     """A job for one file, without a batch: a chunk of one in the project's lane, due at once."""
-    kind = JobType.PARSE
-    await lane_service.open_lane(uow, project_id, kind)
-    rank, limited = await lane_service.charge_one(uow, project_id, kind, kind.queue)
-    job = await repository.add_alone(
-        uow.session,
+    job = Job(
         project_id=project_id,
-        job_type=kind,
+        job_type=JobType.PARSE,
         file_id=file_id,
         name=name,
         size_bytes=size_bytes,
         sha256=sha256,
         config=parameters,
     )
+    return await _open_alone(uow, job)
+
+
+async def open_extract_job(
+    uow: UnitOfWork, source: JobInput, *, parameters: dict[str, Any], configuration_id: str | None
+) -> JobView:
+    """An extraction from one file or parse job, without a batch."""
+    job = Job(
+        project_id=source.project_id,
+        job_type=JobType.EXTRACT,
+        file_id=source.file_id,
+        name=source.name,
+        size_bytes=source.size_bytes,
+        sha256=source.sha256,
+        config=parameters,
+        configuration_id=configuration_id,
+        file_input=source.named,
+        parse_job_id=source.parse_job_id,
+    )
+    return await _open_alone(uow, job)
+
+
+async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *, named: str) -> JobInput:
+    """A parse job as the input of another. `NotFound`; `InvalidInput` unless it is COMPLETED."""
+    job = await repository.get(uow.session, project_id, JobType.PARSE, job_id)
+    if job is None:
+        raise _unknown(JobType.PARSE, job_id)
+    if job.status != JobStatus.COMPLETED:
+        raise InvalidInput(
+            f"inputs_invalid: the parse job {named} is not COMPLETED; extract from it when it is."
+        )
+    return JobInput(project_id, job.file_id, job.name, job.size_bytes, job.sha256, named, job.id)
+
+
+async def _open_alone(uow: UnitOfWork, job: Job) -> JobView:
+    kind = JobType(job.job_type)
+    await lane_service.open_lane(uow, job.project_id, kind)
+    rank, limited = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
+    await repository.add_alone(uow.session, job)
     await _grant_alone(uow, job, kind, rank=rank, limited=limited)
-    return _view(job, running=False, config=parameters)
+    return await _view_of(uow, job)
 
 
 async def _grant_alone(uow: UnitOfWork, job: Job, kind: JobType, *, rank: float, limited: bool) -> None:
@@ -93,11 +161,7 @@ async def get_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID
     job = await repository.get(uow.session, project_id, job_type, job_id)
     if job is None:
         raise _unknown(job_type, job_id)
-    running = await repository.running(uow.session, [job])
-    config = job.config
-    if config is None and job.batch_id is not None:
-        config = await repository.config_of_batch(uow.session, job.batch_id)
-    return _view(job, running=job.id in running, config=config)
+    return await _view_of(uow, job)
 
 
 async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID) -> JobView:
@@ -124,6 +188,8 @@ async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: U
         await ledger.close(uow.session, chunk, seconds=0)
         if chunk.batch_id is not None:
             uow.ring(Advance(chunk.batch_id))
+        # A place came free.
+        uow.ring(Dispatch(project_id, job_type))
     await uow.session.refresh(job)
     return await get_job(uow, project_id, job_type, job_id)
 
@@ -142,9 +208,29 @@ async def list_jobs(
     page = await repository.page(
         uow.session, project_id, job_type, filters, size=size, after=after, count=count
     )
-    running = await repository.running(uow.session, page.items)
-    views = [_view(job, running=job.id in running, config=job.config) for job in page.items]
-    return Page(views, page.next_after, page.total)
+    return Page(await _views_of(uow, page.items), page.next_after, page.total)
+
+
+async def with_configs(uow: UnitOfWork, views: Sequence[JobView]) -> list[JobView]:
+    """The same with `config` filled for the jobs of batches too."""
+    batches = {view.batch_id for view in views if view.batch_id is not None}
+    configs = {batch: await repository.config_of_batch(uow.session, batch) for batch in batches}
+    return [view if view.batch_id is None else replace(view, config=configs[view.batch_id]) for view in views]
+
+
+async def delete_job(
+    uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID, *, force: bool = False
+) -> None:
+    """Hide a job that is final; with `force` one that is not is cancelled first. What it made stays stored:
+    a batch may speak of it, and a worker may be about to write it. `Conflict` without `force`."""
+    view = await get_job(uow, project_id, job_type, job_id)
+    if view.status not in JobStatus.__members__ or view.status == JobStatus.PENDING:
+        if not force:
+            raise Conflict(f"The job is {view.status}. Cancel it first, or delete it with force=true.")
+        # It may have ended since it was looked at: then there is nothing to cancel.
+        with suppress(Conflict):
+            await cancel_job(uow, project_id, job_type, job_id)
+    await repository.hide(uow.session, job_id)
 
 
 async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | None:
@@ -159,13 +245,38 @@ def _unknown(job_type: str, job_id: UUID) -> NotFound:
     return NotFound(f"No {job_type.removesuffix('_v2')} job has the id {job_id}.")
 
 
-def _view(job: Job, *, running: bool, config: dict[str, Any] | None) -> JobView:
+async def _view_of(uow: UnitOfWork, job: Job) -> JobView:
+    view = (await _views_of(uow, [job]))[0]
+    if view.config is None and job.batch_id is not None:
+        return replace(view, config=await repository.config_of_batch(uow.session, job.batch_id))
+    return view
+
+
+async def _views_of(uow: UnitOfWork, jobs: Sequence[Job]) -> list[JobView]:
+    running = await repository.running(uow.session, jobs)
+    extracting = [job for job in jobs if job.job_type == JobType.EXTRACT]
+    throttled = await repository.throttled(uow.session, extracting)
+    batches = {job.batch_id for job in extracting if job.batch_id is not None}
+    named = await repository.configurations_of(uow.session, list(batches))
+
+    def status(job: Job) -> str:
+        if job.id in running:
+            return "RUNNING"
+        return "THROTTLED" if job.id in throttled else job.status
+
+    return [_view(job, status(job), named) for job in jobs]
+
+
+def _view(job: Job, status: str, named: Mapping[UUID, str]) -> JobView:
+    file_input = job.file_input
+    if file_input is None and job.directory_file_id is not None:
+        file_input = ids.show(ids.Kind.DIRECTORY_FILE, job.directory_file_id)
     return JobView(
         id=job.id,
         project_id=job.project_id,
         job_type=job.job_type,
         batch_id=job.batch_id,
-        status="RUNNING" if running else job.status,
+        status=status,
         name=job.name,
         file_id=job.file_id,
         error_code=job.error_code,
@@ -174,7 +285,10 @@ def _view(job: Job, *, running: bool, config: dict[str, Any] | None) -> JobView:
         pages=job.pages,
         seconds=job.seconds,
         engine=job.engine,
-        config=config,
+        config=job.config,
+        configuration_id=job.configuration_id or (named.get(job.batch_id) if job.batch_id else None),
+        file_input=file_input,
+        parse_job_id=job.parse_job_id,
         created_at=job.created_at,
         updated_at=job.finished_at or job.created_at,
     )

@@ -32,12 +32,14 @@ class TakenChunk:
 
 @dataclass(frozen=True, slots=True)
 class FileToRun:
-    """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone)."""
+    """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone).
+    `parsed`: what lies there is the result of a parse job, not a document."""
 
     job_id: UUID
     name: str
     size_bytes: int
     storage_key: str | None
+    parsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from shared.lanes.limits import Waiting, WaitingCode, hold_code
+from shared.lanes.limits import Waiting, WaitingCode, hold_code, hold_scope
 from shared.lanes.rate import Rate
 
 AHEAD_S: Final = 1.5
@@ -35,6 +35,11 @@ class Budget:
         self._used = used
         self._rate = None if terms.jobs_per_minute is None else Rate(terms.jobs_per_minute, terms.burst)
         self.tat_in = terms.tat_in
+
+    @property
+    def limited(self) -> bool:
+        """Does any limit bound what may be granted?"""
+        return self._rate is not None or self._terms.max_jobs is not None or self._terms.held_for is not None
 
     @property
     def room(self) -> int:
@@ -94,9 +99,10 @@ class Budget:
     def _hold(self, held_for: float) -> Waiting:
         reason = self._terms.hold_reason or WaitingCode.MAINTENANCE
         code = hold_code(reason)
-        scope = "upstream" if code in (WaitingCode.UPSTREAM_RATE, WaitingCode.UPSTREAM_DOWN) else "project"
         until_in = None if math.isinf(held_for) else held_for
-        return Waiting(code, scope, f"Jobs of this project are on hold: {reason}", until_in=until_in)
+        return Waiting(
+            code, hold_scope(code), f"Jobs of this project are on hold: {reason}", until_in=until_in
+        )
 
     def _by_rate(self) -> int:
         return BOUNDLESS if self._rate is None else self._rate.within(self.tat_in, AHEAD_S)

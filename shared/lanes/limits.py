@@ -69,6 +69,11 @@ class Waiting:
         return {**kept, "code": self.code.value}
 
 
+def hold_scope(code: WaitingCode) -> str:
+    """Whose doing a hold is: the model's that an extraction asks, or the project's operator's."""
+    return "upstream" if code in (WaitingCode.UPSTREAM_RATE, WaitingCode.UPSTREAM_DOWN) else "project"
+
+
 def hold_code(reason: str) -> WaitingCode:
     """The code of a hold: its reason if that is (or begins with) a code, else an operator's MAINTENANCE."""
     first = reason.partition(":")[0].strip()

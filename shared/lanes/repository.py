@@ -115,6 +115,22 @@ async def set_limits(
     )
 
 
+async def lengthen_hold(
+    session: AsyncSession, project_id: UUID, job_type: str, *, reason: str, seconds: float
+) -> bool:
+    """Hold the lane for so long, unless it is held for longer already. Answers whether the hold is new."""
+    won = await session.execute(
+        text(
+            "UPDATE lanes SET hold_reason = :r,"
+            " hold_until = now() + make_interval(secs => CAST(:s AS float8))"
+            " WHERE project_id = :p AND job_type = :t AND (hold_until IS NULL"
+            "  OR hold_until < now() + make_interval(secs => CAST(:s AS float8))) RETURNING true"
+        ),
+        {"p": project_id, "t": job_type, "r": reason, "s": seconds},
+    )
+    return won.scalar_one_or_none() is True
+
+
 async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float:
     """The queue's virtual time: the start tag in service, or where an idle queue left off.
 
@@ -146,7 +162,7 @@ async def charge(
     never."""
     await session.execute(
         text(
-            "UPDATE lanes SET vtime = :v,"
+            "UPDATE lanes SET vtime = :v, rung_at = '-infinity',"
             " tat = CASE WHEN jobs_per_minute IS NULL THEN tat"
             "  ELSE now() + make_interval(secs => CAST(:tat AS float8)) END,"
             " wake_at = now() + make_interval(secs => CAST(:w AS float8)),"
@@ -185,28 +201,34 @@ async def charge_one(
     return float(rank), bool(limited)
 
 
-async def may_ring(session: AsyncSession, project_id: UUID, job_type: str, *, spacing: float) -> bool:
-    """Did this call win the right to ring the lane? At most one does every `spacing` seconds, and nobody
-    waits for it: who holds the row decides for the lane right now."""
-    won = await session.execute(
-        text(
-            "UPDATE lanes SET rung_at = now() WHERE (project_id, job_type) IN ("
-            " SELECT project_id, job_type FROM lanes WHERE project_id = :p AND job_type = :t"
-            " AND rung_at < now() - make_interval(secs => CAST(:s AS float8))"
-            " FOR NO KEY UPDATE SKIP LOCKED) RETURNING true"
-        ),
-        {"p": project_id, "t": job_type, "s": spacing},
-    )
-    return won.scalar_one_or_none() is True
+async def may_ring(
+    session: AsyncSession, project_id: UUID, job_type: str, *, patience: float, only_waiting: bool
+) -> bool:
+    """Is a bell to the lane needed? One is out at a time: a dispatch clears the mark when it commits, and a
+    bell that was not heard for `patience` seconds counts as lost.
 
-
-async def is_waiting(session: AsyncSession, project_id: UUID, job_type: str) -> bool:
-    """Did the lane's last dispatch refuse something?"""
-    found = await session.execute(
-        text("SELECT wait IS NOT NULL FROM lanes WHERE project_id = :p AND job_type = :t"),
+    While somebody holds the row it is always needed: a dispatch may have read before the caller committed.
+    With `only_waiting`, a lane whose last dispatch refused nothing needs none.
+    """
+    row = (
+        await session.execute(
+            text(
+                "SELECT rung_at < now() - make_interval(secs => CAST(:s AS float8)), wait IS NOT NULL"
+                " FROM lanes WHERE project_id = :p AND job_type = :t FOR NO KEY UPDATE SKIP LOCKED"
+            ),
+            {"p": project_id, "t": job_type, "s": patience},
+        )
+    ).one_or_none()
+    if row is None:
+        return True
+    none_out, waiting = row
+    if not none_out or (only_waiting and not waiting):
+        return False
+    await session.execute(
+        text("UPDATE lanes SET rung_at = now() WHERE project_id = :p AND job_type = :t"),
         {"p": project_id, "t": job_type},
     )
-    return found.scalar_one_or_none() is True
+    return True
 
 
 async def take_due(session: AsyncSession, *, again_in: float, limit: int) -> list[tuple[UUID, str]]:

@@ -12,7 +12,6 @@ from shared.lanes.model import Lane
 from shared.lanes.repository import LaneRow
 from shared.queue.messages import Dispatch
 
-RING_SPACING_S = 0.1
 LOOK_AGAIN_S = 2.0
 
 __all__ = [
@@ -23,11 +22,11 @@ __all__ = [
     "charge",
     "charge_one",
     "get_limits",
+    "hold_for",
     "lock",
     "open_lane",
     "ring",
     "ring_due",
-    "ring_if_waiting",
 ]
 
 
@@ -58,7 +57,7 @@ async def get_limits(uow: UnitOfWork, project_id: UUID, job_type: str) -> LaneLi
 
 async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits: LaneLimits) -> bool:
     """Replace the limits, the lane locked to the end of the transaction, and ring it. Answers whether what
-    may start when is changed by it: then chunks granted under the old limits must be decided again.
+    may start when is changed by it, a hold included: then what was granted must be decided again.
 
     Limits below 1 and weights that are no number above 0 are `InvalidInput`.
     """
@@ -67,10 +66,21 @@ async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits
     lane = await repository.lock(uow.session, project_id, job_type)
     assert lane is not None
     old = lane.terms
-    new_rate = (limits.jobs_per_minute, limits.burst) != (old.jobs_per_minute, old.burst)
-    await repository.set_limits(uow.session, project_id, job_type, limits, restart_rate=new_rate)
+    changed = (
+        (limits.jobs_per_minute, limits.burst, limits.max_jobs)
+        != (old.jobs_per_minute, old.burst, old.max_jobs)
+    ) or (limits.hold is not None and old.held_for is None)
+    # What is granted again books its place in the rate again.
+    await repository.set_limits(uow.session, project_id, job_type, limits, restart_rate=changed)
     uow.ring(Dispatch(project_id, job_type))
-    return new_rate or limits.max_jobs != old.max_jobs
+    return changed
+
+
+async def hold_for(uow: UnitOfWork, project_id: UUID, job_type: str, *, reason: str, seconds: float) -> bool:
+    """Nothing of the lane is granted for so many seconds; a hold that ends later stays as it is, an
+    operator's without an end always. Answers whether the lane is held by this. Commit before anything else is
+    locked: the lane comes first."""
+    return await repository.lengthen_hold(uow.session, project_id, job_type, reason=reason, seconds=seconds)
 
 
 async def lock(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> LaneRow | None:
@@ -102,17 +112,13 @@ async def charge_one(uow: UnitOfWork, project_id: UUID, job_type: str, queue: st
     return await repository.charge_one(uow.session, project_id, job_type, now=now)
 
 
-async def ring(uow: UnitOfWork, project_id: UUID, job_type: str) -> None:
-    """Ring the lane after the commit, at most ten times a second. A bell that is left out costs
-    `LOOK_AGAIN_S` at most: a lane with waiting work always has a due time."""
-    if await repository.may_ring(uow.session, project_id, job_type, spacing=RING_SPACING_S):
-        uow.ring(Dispatch(project_id, job_type))
-
-
-async def ring_if_waiting(uow: UnitOfWork, project_id: UUID, job_type: str) -> None:
-    """Ring the lane after the commit when its last dispatch refused something: room came free. Not spaced:
-    a bell left out here would leave a slot of a small limit empty until the next look."""
-    if await repository.is_waiting(uow.session, project_id, job_type):
+async def ring(uow: UnitOfWork, project_id: UUID, job_type: str, *, only_waiting: bool = False) -> None:
+    """Ring the lane after the commit, unless a bell to it is out already; with `only_waiting`, only if its
+    last dispatch refused something. A bell that is lost costs `LOOK_AGAIN_S`: a lane with waiting work always
+    has a due time."""
+    if await repository.may_ring(
+        uow.session, project_id, job_type, patience=LOOK_AGAIN_S, only_waiting=only_waiting
+    ):
         uow.ring(Dispatch(project_id, job_type))
 
 

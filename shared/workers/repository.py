@@ -15,6 +15,7 @@ async def add(
     *,
     queues: list[str],
     slots: int,
+    side_by_side: int,
     version: str,
     host: str,
     pid: int,
@@ -22,7 +23,15 @@ async def add(
     """A worker, seen now; one that is there already is only seen."""
     await session.execute(
         insert(Worker)
-        .values(id=worker_id, queues=queues, slots=slots, version=version, host=host, pid=pid)
+        .values(
+            id=worker_id,
+            queues=queues,
+            slots=slots,
+            side_by_side=side_by_side,
+            version=version,
+            host=host,
+            pid=pid,
+        )
         .on_conflict_do_update(index_elements=["id"], set_={"seen_at": text("now()")})
     )
 
@@ -52,10 +61,11 @@ async def remove_silent(session: AsyncSession, *, after_s: float) -> int:
 
 
 async def slots(session: AsyncSession, queue: str, *, fresh_s: float) -> int:
-    """Slots of living, undrained workers on this queue."""
+    """Slots of living, undrained workers on this queue; of extract work each slot takes several."""
     found = await session.execute(
         text(
-            "SELECT coalesce(sum(slots), 0) FROM workers WHERE :q = ANY(queues) AND NOT drain"
+            "SELECT coalesce(sum(slots * CASE WHEN :q = 'extract' THEN side_by_side ELSE 1 END), 0)"
+            " FROM workers WHERE :q = ANY(queues) AND NOT drain"
             " AND seen_at > now() - make_interval(secs => CAST(:s AS float8))"
         ),
         {"q": queue, "s": fresh_s},

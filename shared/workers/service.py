@@ -14,13 +14,16 @@ FRESH_S = 15.0
 FORGOTTEN_S = 3600.0
 
 
-async def enlist(uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: int) -> None:
-    """Write the worker's row; commits."""
+async def enlist(
+    uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: int, side_by_side: int = 1
+) -> None:
+    """Write the worker's row; commits. `side_by_side`: chunks of the queue `extract` for each slot."""
     await repository.add(
         uow.session,
         worker_id,
         queues=queues,
         slots=slots,
+        side_by_side=side_by_side,
         version=shared.__version__,
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -28,14 +31,18 @@ async def enlist(uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: 
     await uow.commit()
 
 
-async def report(uow: UnitOfWork, worker_id: UUID, ended: Sequence[Ended] = ()) -> bool | None:
-    """Say 'alive', and what ended since the last time; commits. Answers the drain flag, or None when the row
-    must be written again."""
+async def report(uow: UnitOfWork, worker_id: UUID) -> bool | None:
+    """Say 'alive'; commits. Answers the drain flag, or None when the row must be written again."""
     drain = await repository.seen(uow.session, worker_id)
-    if ended:
-        await survey.add_ended(uow.session, ended)
     await uow.commit()
     return drain
+
+
+async def tell_ended(uow: UnitOfWork, ended: Sequence[Ended]) -> None:
+    """Add what ended since the last time to the tallies; commits. All workers share their rows, so it waits
+    for nobody longer than half a second: then it raises, and the counts are told another time."""
+    await survey.add_ended(uow.session, ended)
+    await uow.commit()
 
 
 async def leave(uow: UnitOfWork, worker_id: UUID) -> None:

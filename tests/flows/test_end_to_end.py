@@ -92,3 +92,52 @@ async def test_the_same_chain_async(stack: Any) -> None:
         assert seen.status == "COMPLETED"
         assert seen.results is not None
         assert len(seen.results) == 12
+
+
+RECEIPT = "Receipt\n\nInvoice Number: INV-10{0}\nTotal: {0}.50\nThank you.\n"
+EXTRACTION: Any = {
+    "product_type": "extract_v2",
+    "data_schema": {
+        "type": "object",
+        "properties": {"Invoice Number": {"type": "string"}, "Total": {"type": ["string", "number"]}},
+    },
+}
+
+
+def test_a_batch_of_extractions(stack: Any) -> None:
+    client = stack.client
+    saved = client.configurations.create(name="receipts", parameters=EXTRACTION)
+    directory = client.beta.directories.create(name="receipts", type="ephemeral")
+    names = {}
+    for number in range(40, 52):
+        content = RECEIPT.format(number).encode()
+        entry = client.beta.directories.files.upload(directory.id, upload_file=(f"{number}.txt", content))
+        names[entry.id] = number
+    broken = client.beta.directories.files.upload(directory.id, upload_file=("x.pdf", b"%PDF-1.7\nno more"))
+    job = {"type": "extract_v2", "configuration_id": saved.id}
+    batch_id = client.batches.create(source_directory_id=directory.id, config={"job": job}).id
+    assert stack.wait_final(batch_id) == "COMPLETED"
+    stack.assert_exact(batch_id, 13)
+    for result in client.batches.get(batch_id, expand=["results"]).results:
+        found = client.extract.get(result.job_reference.id, expand=["extract_metadata"])
+        if result.source_directory_file_id == broken.id:
+            assert (found.status, found.error_message.split(":")[0]) == ("FAILED", "PDF_IS_BROKEN")
+            continue
+        number = names[result.source_directory_file_id]
+        assert found.extract_result["Invoice Number"] == f"INV-10{number}"
+        assert float(found.extract_result["Total"]) == number + 0.5
+        assert set(found.extract_metadata.field_metadata.document_metadata) == {"Invoice Number", "Total"}
+
+
+def test_one_file_is_parsed_and_then_extracted_from_with_the_sdk_helper(stack: Any) -> None:
+    client = stack.client
+    parsed = client.parsing.parse(
+        upload_file=("r.txt", RECEIPT.format(42).encode()),
+        tier="fast",
+        version="latest",
+        expand=["text_full"],
+    )
+    configuration = {name: value for name, value in EXTRACTION.items() if name != "product_type"}
+    found = client.extract.run(file_input=parsed.job.id, configuration=configuration)
+    assert (found.status, found.extract_result["Invoice Number"]) == ("COMPLETED", "INV-1042")
+    assert found.to_dict()["metadata"]["tier"] == "fast"

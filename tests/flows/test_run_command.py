@@ -318,3 +318,24 @@ def test_batches_and_keys_are_shown(person: Person) -> None:
     assert key not in listed
     assert "revision" in ask("migrate")
     assert "FAIL" not in ask("doctor").replace("FAIL  disk", "")
+
+
+def test_an_extraction_gives_json_and_says_how_much_was_found(person: Person) -> None:
+    person.write(
+        {"a.txt": b"Invoice Number: INV-7\nTotal: 12.50\n", "b.txt": b"nothing of this is an invoice"}
+    )
+    config = person.folder / "receipt.json"
+    schema = {"type": "object", "properties": {"Invoice Number": {"type": "string"}}}
+    config.write_text(json.dumps({"data_schema": schema}))
+    said, _ = person.run("papers", "--config", str(config))
+    lines = person.assert_complete(["a.txt", "b.txt"])
+    assert {path: (line["output"], line["message"]) for path, line in lines.items()} == {
+        "a.txt": ("a.txt.json", "1 of 1 values"),
+        "b.txt": ("b.txt.json", "no values"),
+    }
+    assert json.loads((person.out / "a.txt.json").read_text()) == {"Invoice Number": "INV-7"}
+    assert "no values: 1" in said
+    schema["type"] = "array"
+    config.write_text(json.dumps({"data_schema": schema}))
+    _, complained = person.run("papers", "--config", str(config), "--fresh", code=2)
+    assert "schema_validation" in complained

@@ -1,6 +1,7 @@
 """What a worker would do, done at once and by hand, so that the client has something to read."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -9,11 +10,12 @@ from shared.batches import advance as batch_advance
 from shared.batches import dispatch as lane_dispatch
 from shared.jobs import result as results
 from shared.jobs import running
-from shared.jobs.result import Page, ResultDocument
+from shared.jobs.result import Extraction, Page, ResultDocument
 from shared.jobs.running import Assignment, FileToRun, JobEnd
 from shared.wiring import Resources
 
-KIND = "parse_v2"
+KINDS = ("parse_v2", "extract_v2")
+QUEUES = ("parse", "extract")
 WORKER = UUID(int=7)
 
 DOCUMENT = ResultDocument(
@@ -27,16 +29,25 @@ DOCUMENT = ResultDocument(
     job_metadata={"tier": "what it did"},
 )
 
+EXTRACTION = Extraction(
+    data={"total": 12.5, "buyer": None, "lines": [{"name": "a"}]},
+    fields={"document_metadata": {"total": {"confidence": 1.0, "citation": [{"page": 1}]}}},
+    missing_fields=("buyer",),
+    engine="test rules",
+)
+
 Work = Callable[[], Awaitable[int]]
 
 
 async def end_of(resources: Resources, assignment: Assignment, file: FileToRun) -> JobEnd:
-    """DOCUMENT for every file, but that one called bad.pdf fails."""
+    """DOCUMENT for every file, with EXTRACTION where that is the job; but one called bad.pdf fails."""
     failed = file.name == "bad.pdf"
     key = None
     if not failed:
         key = f"p/{assignment.chunk.project_id}/r/{file.job_id}/{assignment.chunk.token}.json.zst"
-        await resources.storage.put(key, results.encode(DOCUMENT))
+        extracting = assignment.chunk.queue == "extract"
+        made = replace(DOCUMENT, extraction=EXTRACTION) if extracting else DOCUMENT
+        await resources.storage.put(key, results.encode(made))
     return JobEnd(
         job_id=file.job_id,
         status="FAILED" if failed else "COMPLETED",
@@ -57,8 +68,10 @@ def work(resources: Resources) -> Work:
     async def run() -> int:
         count = 0
         while True:
-            async with resources.unit_of_work() as uow:
-                assignment = await running.take(uow, "parse", WORKER)
+            assignment = None
+            for queue in QUEUES:
+                async with resources.unit_of_work() as uow:
+                    assignment = assignment or await running.take(uow, queue, WORKER)
             if assignment is None:
                 return count
             ends = [await end_of(resources, assignment, file) for file in assignment.files]
@@ -78,7 +91,8 @@ def finish(resources: Resources, work: Work) -> Callable[[str, str], Awaitable[N
         for _ in range(50):
             if await batch_advance.advance(resources.unit_of_work, batch) is batch_advance.Step.ENDED:
                 return
-            await lane_dispatch.dispatch(resources.unit_of_work, project, KIND)
+            for kind in KINDS:
+                await lane_dispatch.dispatch(resources.unit_of_work, project, kind)
             await work()
         raise AssertionError("the batch did not end")
 

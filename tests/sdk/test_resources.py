@@ -10,6 +10,8 @@ from llama_cloud import LlamaCloud
 from shared.ids import Kind, show
 from tests.conftest import Tenant
 
+SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}}
+
 
 class TestFiles:
     def test_a_file_is_kept_found_read_and_removed(self, client: LlamaCloud) -> None:
@@ -112,7 +114,7 @@ class TestConfigurations:
     def test_lists_know_products(self, client: LlamaCloud) -> None:
         for parameters in (
             {"product_type": "parse_v2", "tier": "fast", "version": "latest"},
-            {"product_type": "extract_v2", "data_schema": {"type": "object", "properties": {}}},
+            {"product_type": "extract_v2", "data_schema": SCHEMA},
             {"product_type": "unknown", "anything": {"goes": None}},
         ):
             client.configurations.create(name="n", parameters=parameters)  # type: ignore[arg-type]

@@ -33,6 +33,8 @@ def test_a_move_to_an_unlisted_state_is_refused() -> None:
 def test_final_is_final() -> None:
     assert BATCH_MOVES.final == {BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED}
     assert JOB_MOVES.sources(JobStatus.COMPLETED) == {JobStatus.PENDING}
+    assert JOB_MOVES.final == {JobStatus.COMPLETED, JobStatus.UNMAPPED}
+    assert JOB_MOVES.sources(JobStatus.PENDING) == {JobStatus.FAILED, JobStatus.CANCELLED}, "a retry"
 
 
 async def test_the_database_refuses_what_the_table_of_a_batch_does(mill: object) -> None:

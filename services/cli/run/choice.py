@@ -21,7 +21,8 @@ class ConfigChoice:
     @property
     def reads_scans(self) -> bool:
         """Does it look at pictures of pages? Only the fast tier does not."""
-        return self.key != "cfg-PARSE_FAST" and (self.parameters or {}).get("tier") != "fast"
+        chosen = self.parameters or {}
+        return self.key != "cfg-PARSE_FAST" and "fast" not in (chosen.get("tier"), chosen.get("parse_tier"))
 
 
 def read_choice(text: str | None) -> ConfigChoice:
@@ -40,7 +41,8 @@ def read_choice(text: str | None) -> ConfigChoice:
         raise Stop(f"CONFIG {chosen} is no JSON: {error}.", ExitCode.USAGE) from None
     if not isinstance(parameters, dict):
         raise Stop(f"CONFIG {chosen} must hold a JSON object of parameters.", ExitCode.USAGE)
-    parameters.setdefault("product_type", "parse_v2")
+    # A schema says what to take out: nothing else has one.
+    parameters.setdefault("product_type", "extract_v2" if "data_schema" in parameters else "parse_v2")
     if parameters["product_type"] == "parse_v2":
         parameters.setdefault("version", "latest")
     canonical = json.dumps(parameters, sort_keys=True).encode()

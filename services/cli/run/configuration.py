@@ -38,6 +38,8 @@ async def on_server(client: AsyncLlamaCloud, choice: ConfigChoice) -> Configurat
         raise Stop(f"CONFIG {choice.key}: {detail_of(error)}", ExitCode.USAGE) from error
     except (BadRequestError, UnprocessableEntityError) as error:
         raise Stop(f"CONFIG was refused: {detail_of(error)}", ExitCode.USAGE) from error
-    if found.product_type != "parse_v2":
-        raise Stop(f"CONFIG is for {found.product_type}; this version runs parse_v2 only.", ExitCode.USAGE)
+    if found.product_type not in ("parse_v2", "extract_v2"):
+        raise Stop(
+            f"CONFIG is for {found.product_type}; what can be run is parse_v2 and extract_v2.", ExitCode.USAGE
+        )
     return Configuration(found.id, found.product_type, getattr(found.parameters, "tier", None))

@@ -11,6 +11,7 @@ from services.cli.run.output import disk_errors, write_whole
 
 FILE: Final = "results.jsonl"
 NO_TEXT: Final = "no text"
+NO_VALUES: Final = "no values"
 COMPLETED: Final = "COMPLETED"
 FAILED: Final = "FAILED"
 CANCELLED: Final = "CANCELLED"
@@ -18,7 +19,8 @@ CANCELLED: Final = "CANCELLED"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one file. `output` is relative to OUT; a completed file's `message` may be 'no text'."""
+    """What became of one file. `output` is relative to OUT; a completed file's `message` may be 'no text',
+    and of an extraction it is 'no values' or such as '5 of 7 values'."""
 
     path: str
     directory_file_id: str | None

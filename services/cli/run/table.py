@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.run.results import CANCELLED, COMPLETED, FAILED, FILE, NO_TEXT, Row
+from services.cli.run.results import CANCELLED, COMPLETED, FAILED, FILE, NO_TEXT, NO_VALUES, Row
 
 MOST_ROWS: Final = 50
 NARROW: Final = 80
@@ -30,6 +30,7 @@ class Totals:
     cancelled: int
     missing: int
     no_text: int
+    no_values: int
     pages: int
 
 
@@ -39,13 +40,17 @@ def totals_of(rows: Sequence[Row], files: int) -> Totals:
     def having(status: str) -> int:
         return sum(row.status == status for row in rows)
 
+    def saying(message: str) -> int:
+        return sum(row.status == COMPLETED and row.message == message for row in rows)
+
     return Totals(
         files=files,
         completed=having(COMPLETED),
         failed=having(FAILED),
         cancelled=having(CANCELLED),
         missing=files - len(rows),
-        no_text=sum(row.status == COMPLETED and row.message == NO_TEXT for row in rows),
+        no_text=saying(NO_TEXT),
+        no_values=saying(NO_VALUES),
         pages=sum(row.pages or 0 for row in rows),
     )
 
@@ -97,6 +102,9 @@ def print_totals(
     if totals.no_text:
         hint = "" if reads_scans else " (scans? use cfg-PARSE_COST_EFFECTIVE)"
         lines.append(f"no text: {totals.no_text}{hint}")
+    if totals.no_values:
+        hint = "" if reads_scans else " (scans? leave parse_tier fast out)"
+        lines.append(f"no values: {totals.no_values}{hint}")
     if left_out:
         lines.append("left out: " + ", ".join(f"{reason} {count}" for reason, count in left_out.items()))
     for line in lines:

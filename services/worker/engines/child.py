@@ -12,17 +12,24 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from services.worker.engines import limits as limiting
-from services.worker.engines.port import Engine, Refused, Source
+from services.worker.engines.options import select_pages
+from services.worker.engines.port import Engine, Refused, Rules, Source
 from services.worker.engines.sniff import HEAD_BYTES, PAGED, Kind, kind_of
 from shared.jobs.codes import FailureCode
-from shared.jobs.result import ResultDocument, ResultTooLarge, encode
+from shared.jobs.result import ResultDocument, ResultTooLarge, ResultUnreadable, decode, encode
 
 _TROUBLE_OF_OURS: Final = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+)
+_BY_RULES: Final = (
+    "Values were found by rules: labels, layout, tables and patterns of the text. No model looked at it; "
+    "what the rules do not find is null."
 )
 
 
@@ -61,12 +68,17 @@ class _Engines:
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
-        self._loaded: dict[str, Engine] = {}
+        self._loaded: dict[str, object] = {}
 
     def of(self, kind: Kind) -> Engine:
-        family = "paged" if kind in PAGED else "text"
+        return cast(Engine, self._load("paged" if kind in PAGED else "text"))
+
+    def rules(self) -> Rules:
+        return cast(Rules, self._load("rules"))
+
+    def _load(self, family: str) -> object:
         if family not in self._loaded:
-            self._loaded[family] = cast(Engine, _import(self._names[family]))
+            self._loaded[family] = _import(self._names[family])
         return self._loaded[family]
 
 
@@ -89,9 +101,9 @@ def _serve(request: dict[str, Any], engines: _Engines, limits: limiting.SandboxL
         head = _head(path, limits.document_bytes)
         if isinstance(head, dict):
             return head
-        kind = kind_of(head, request["name"])
+        kind = "" if request["parsed"] else kind_of(head, request["name"])
         source = Source(path, request["name"], kind, Path.cwd(), limits.pages, limits.written_bytes)
-        return _parse(source, request, engines)
+        return _store(_document(source, request, engines), source, request)
     except Refused as refused:
         return _failed(refused.code, refused.message, retryable=refused.retryable)
     except (KeyboardInterrupt, SystemExit):
@@ -114,14 +126,40 @@ def _explained(error: BaseException) -> dict[str, Any]:
     return _failed(FailureCode.ENGINE_ERROR, f"The engine failed on this document ({type(error).__name__}).")
 
 
-def _parse(source: Source, request: dict[str, Any], engines: _Engines) -> dict[str, Any]:
-    doc: ResultDocument = engines.of(Kind(source.kind)).parse(source, request["options"])
+def _document(source: Source, request: dict[str, Any], engines: _Engines) -> ResultDocument:
+    """The document as the request wants it: read, or chosen out of what was read before; and its values."""
+    if request["parsed"]:
+        doc = _read_before(source, request["options"])
+    else:
+        doc = engines.of(Kind(source.kind)).parse(source, request["options"])
+    if (wanted := request["extract"]) is None:
+        return doc
+    found = engines.rules().extract(doc, wanted)
+    said = {"extract_engine": found.engine, "extract_note": _BY_RULES}
+    return replace(doc, extraction=found, job_metadata={**doc.job_metadata, **said})
+
+
+def _read_before(source: Source, options: Mapping[str, Any]) -> ResultDocument:
+    try:
+        doc = decode(source.path.read_bytes(), max_bytes=source.max_result_bytes)
+    except ResultUnreadable as error:
+        raise Refused(FailureCode.ENGINE_ERROR, "What the parse job stored cannot be read.") from error
+    last = max((page.page_number for page in doc.pages), default=1)
+    wanted = frozenset(select_pages(options, total=last, limit=source.max_pages))
+    pages = tuple(page for page in doc.pages if page.page_number in wanted)
+    if not pages:
+        raise Refused(FailureCode.NO_DATA_FOUND_IN_FILE, "The parse job read none of the pages asked for.")
+    return replace(doc, pages=pages)
+
+
+def _store(doc: ResultDocument, source: Source, request: dict[str, Any]) -> dict[str, Any]:
     try:
         packed = encode(doc, max_bytes=source.max_result_bytes)
     except ResultTooLarge:
         return _written_too_much(source.max_result_bytes)
     Path(request["result"]).write_bytes(packed)
-    return {"code": None, "message": None, "retryable": False, "pages": len(doc.pages), "engine": doc.engine}
+    engine = doc.engine if doc.extraction is None else doc.extraction.engine
+    return {"code": None, "message": None, "retryable": False, "pages": len(doc.pages), "engine": engine}
 
 
 def _head(path: Path, most_bytes: int) -> bytes | dict[str, Any]:

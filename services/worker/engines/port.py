@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shared.jobs.codes import FailureCode
-from shared.jobs.result import ResultDocument
+from shared.jobs.result import Extraction, ResultDocument
 
 
 @dataclass(frozen=True, slots=True)
 class ParseRequest:
     """One document to read. `path` may be read-only and need have no extension; `name` is what its owner
     calls it. `options` are the parameters of a `parse_v2` configuration; those that no engine knows are
-    ignored."""
+    ignored. `parsed`: the path holds a result object, and only its pages are chosen anew. `extract`: take
+    values out of it too, by rules; the parameters of an `extract_v2` configuration."""
 
     path: Path
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    parsed: bool = False
+    extract: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,22 @@ class Sandboxed(Protocol):
         ...
 
 
+class Extractor(Protocol):
+    """Takes the values of a schema out of a document that was read, by asking somebody outside the
+    sandbox."""
+
+    async def extract(
+        self, document: ResultDocument, parameters: Mapping[str, Any]
+    ) -> "Extraction | Done | Again | Infra":
+        """The values, or how the document ends instead, or when to ask again. Raises nothing for what an
+        endpoint can do."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A document as an engine gets it: sniffed, and with a folder of its own to write in. `kind` is a word
@@ -106,4 +125,13 @@ class Engine(Protocol):
     def parse(self, source: Source, options: Mapping[str, Any]) -> ResultDocument:
         """Read the document. Raises `Refused`; `OSError` for trouble with the disk; anything else is a
         defect and ends the document as ENGINE_ERROR."""
+        ...
+
+
+class Rules(Protocol):
+    """The shape of the module that takes values out by rules. It runs in the child, on untrusted text."""
+
+    def extract(self, document: ResultDocument, parameters: Mapping[str, Any]) -> Extraction:
+        """The values of `data_schema`; null where the document gives none. Raises `Refused`
+        (SCHEMA_INVALID); anything else is a defect and ends the document as ENGINE_ERROR."""
         ...

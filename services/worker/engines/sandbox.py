@@ -25,10 +25,14 @@ from shared.jobs.result import SUFFIX
 from shared.telemetry import logger
 
 ENGINES: Final[Mapping[str, str]] = MappingProxyType(
-    {"paged": "services.worker.engines.liteparse", "text": "services.worker.engines.text"}
+    {
+        "paged": "services.worker.engines.liteparse",
+        "text": "services.worker.engines.text",
+        "rules": "services.worker.engines.rules",
+    }
 )
-"""The engine module of each family: `paged` for PDF and images, `text` for the rest. A name ending in
-`.py` is a file path."""
+"""The engine module of each family: `paged` for PDF and images, `text` for the rest, `rules` to take values
+out of what the others read. A name ending in `.py` is a file path."""
 _GROWN: Final = 0.5
 
 log = logger(__name__)
@@ -198,5 +202,7 @@ def _question(token: str, request: ParseRequest, path: Path, made: Path) -> dict
         "path": str(path.absolute()),
         "name": request.name,
         "options": dict(request.options),
+        "parsed": request.parsed,
+        "extract": None if request.extract is None else dict(request.extract),
         "result": str(made),
     }

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from services.worker.runtime import Runtime, _report
+from services.worker.runtime import Runtime, tell_ended
 from services.worker.tally import Tally
 from services.worker.upkeep import exposition
 from shared import metrics
@@ -133,11 +133,9 @@ async def test_ends_are_added_with_the_heartbeat_and_outlive_the_worker(
     for status, seconds in (("COMPLETED", 1.5), ("COMPLETED", 0.5), ("FAILED", None)):
         runtime.tally.count("parse_v2", status, seconds)
     for _ in range(2):
-        async with resources.unit_of_work() as uow:
-            assert await _report(runtime, uow) is False
+        await tell_ended(runtime)
     runtime.tally.count("parse_v2", "COMPLETED", 2)
-    async with resources.unit_of_work() as uow:
-        await _report(runtime, uow)
+    await tell_ended(runtime)
     async with resources.unit_of_work() as uow:
         await worker_service.leave(uow, runtime.worker_id)
     samples = await scrape(anonymous)
@@ -145,6 +143,22 @@ async def test_ends_are_added_with_the_heartbeat_and_outlive_the_worker(
     assert value(samples, ended, job_type="parse_v2", status="COMPLETED") == 3
     assert value(samples, took, job_type="parse_v2", status="COMPLETED") == 4
     assert value(samples, ended, job_type="parse_v2", status="FAILED") == 1
+
+
+async def test_a_row_that_a_paused_process_holds_keeps_nobody_waiting(resources: Resources) -> None:
+    runtime = Runtime(resources, resources, ["parse"], None, None)  # type: ignore[arg-type]
+    runtime.tally.count("parse_v2", "FAILED", 1)
+    await tell_ended(runtime)
+    runtime.tally.count("parse_v2", "FAILED", 2)
+    async with resources.unit_of_work() as paused:
+        await paused.session.execute(text("SELECT 1 FROM tallies FOR UPDATE"))
+        async with asyncio.timeout(5):
+            with pytest.raises(Exception, match="lock timeout"):
+                await tell_ended(runtime)
+    await tell_ended(runtime)
+    async with resources.unit_of_work() as uow:
+        (row,) = (await uow.session.execute(text("SELECT jobs, seconds FROM tallies"))).all()
+    assert tuple(row) == (2, 3)
 
 
 def test_counts_that_did_not_arrive_are_kept() -> None:

@@ -11,6 +11,7 @@ from shared.config import Settings
 from tests.conftest import Tenant
 
 FAST = {"product_type": "parse_v2", "tier": "fast", "version": "latest"}
+SCHEMA = {"data_schema": {"type": "object", "properties": {"total": {"type": "number"}}}}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("patch", "/api/v1/beta/directories/{directory_id}"): {"json": {"name": "stolen"}},
     ("post", "/api/v1/beta/directories/{directory_id}/files"): {"json": {"file_id": "{own_file}"}},
@@ -29,7 +30,8 @@ class Owned:
     ids: dict[str, str]
 
     def fill(self, path: str) -> str:
-        return path.format(**self.ids)
+        job = self.ids["extract_id" if "/extract/" in path else "job_id"]
+        return path.format(**{**self.ids, "job_id": job})
 
 
 async def make_all(http: httpx.AsyncClient) -> Owned:
@@ -48,6 +50,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
         "/api/v2/batches", json={"source_directory_id": directory["id"], "config": {"job": job}}
     )
     parse = await made("/api/v2/parse", json={"file_id": file["id"], "tier": "fast", "version": "latest"})
+    extract = await made("/api/v2/extract", json={"file_input": file["id"], "configuration": SCHEMA})
     return Owned(
         {
             "project_id": directory["project_id"],
@@ -57,6 +60,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
             "config_id": config["id"],
             "batch_id": batch["id"],
             "job_id": parse["id"],
+            "extract_id": extract["id"],
         }
     )
 
@@ -143,6 +147,17 @@ async def test_their_ids_open_nothing_of_ours(http: httpx.AsyncClient, ours: Own
     ]
     for one in asked:
         assert (await http.post("/api/v2/parse", json=one)).status_code == 404
+    inputs = ("file_id", "directory_file_id", "job_id")
+    named = [theirs.ids[name] for name in inputs]
+    for text in (*named, *(one.split("-", 1)[1] for one in named)):
+        body = {"file_input": text, "configuration": SCHEMA}
+        found = await http.post("/api/v2/extract", json=body)
+        assert found.status_code == 404, (text, found.text)
+    body = {"file_input": ours.ids["file_id"], "configuration_id": theirs.ids["config_id"]}
+    assert (await http.post("/api/v2/extract", json=body)).status_code == 404
+    body = {**SCHEMA, "parse_config_id": theirs.ids["config_id"]}
+    body = {"file_input": ours.ids["file_id"], "configuration": body}
+    assert (await http.post("/api/v2/extract", json=body)).status_code == 404
 
 
 async def test_no_list_shows_what_is_theirs(http: httpx.AsyncClient, ours: Owned, theirs: Owned) -> None:
@@ -165,6 +180,12 @@ async def test_no_list_shows_what_is_theirs(http: httpx.AsyncClient, ours: Owned
     assert (await http.get("/api/v1/beta/files", params=ids)).json()["items"] == []
     ids = {"job_ids": theirs.ids["job_id"]}
     assert (await http.get("/api/v2/parse", params=ids)).json()["items"] == []
+    for params in (
+        {"job_ids": theirs.ids["extract_id"]},
+        {"file_input": theirs.ids["file_id"]},
+        {"configuration_id": theirs.ids["config_id"]},
+    ):
+        assert (await http.get("/api/v2/extract", params=params)).json()["items"] == []
 
 
 async def test_ids_count_with_and_without_prefix(http: httpx.AsyncClient, ours: Owned) -> None:

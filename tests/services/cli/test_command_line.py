@@ -208,10 +208,27 @@ def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
 ) -> None:
     done = batchmill("doctor", "--json")
     found = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    own = {"python", "stack", "database", "broker", "storage", "mark", "disk"}
+    own = {"python", "stack", "database", "broker", "storage", "mark", "disk", "extract"}
     assert set(found) == own | {"sweep", "workers", "replicas", "connections"}
-    assert all(found[name]["ok"] for name in ("python", "stack", "database", "broker", "storage", "mark"))
+    assert all(found[name]["ok"] for name in own - {"disk"})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"ENGINE": "openai"}, "BATCHMILL_EXTRACT__BASE_URL"),
+        ({"BASE_URL": "http://127.0.0.1:1/v1"}, "BATCHMILL_EXTRACT__MODEL"),
+        ({"BASE_URL": "gpu-host:8080", "MODEL": "m"}, "http://"),
+    ],
+    ids=["no address", "no model", "no web address"],
+)
+def test_a_worker_whose_model_is_not_told_does_not_start(
+    batchmill: Run, settings: dict[str, str], named: str
+) -> None:
+    environment = {f"BATCHMILL_EXTRACT__{name}": value for name, value in settings.items()}
+    assert_one_line(batchmill("worker", "--queues", "extract", **environment), 4, named)
+    assert named in batchmill("doctor", **environment).stdout
 
 
 def test_doctor_says_what_to_do(batchmill: Run) -> None:

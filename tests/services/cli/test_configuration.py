@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.cli.run.choice import DEFAULT, read_choice
+from services.cli.run.command import SAMPLES
+from shared.configurations.options import ExtractParameters
+from shared.configurations.schema import check_schema
 
 
 def test_nothing_is_the_default() -> None:
@@ -35,6 +38,21 @@ def test_an_extract_configuration_keeps_its_type(tmp_path: Path) -> None:
     path = tmp_path / "extract.json"
     path.write_text(json.dumps({"product_type": "extract_v2", "data_schema": {}}))
     assert read_choice(str(path)).parameters == {"product_type": "extract_v2", "data_schema": {}}
+
+
+def test_a_schema_makes_it_an_extraction(tmp_path: Path) -> None:
+    path = tmp_path / "invoice.json"
+    path.write_text(json.dumps({"data_schema": {}, "parse_tier": "fast"}))
+    choice = read_choice(str(path))
+    assert (choice.parameters or {})["product_type"] == "extract_v2"
+    assert not choice.reads_scans
+
+
+def test_the_sample_is_an_extraction() -> None:
+    sample = read_choice(str(SAMPLES.parent / "invoice.json"))
+    assert sample.parameters is not None
+    ExtractParameters.model_validate(sample.parameters)
+    check_schema(sample.parameters["data_schema"])
 
 
 @pytest.mark.parametrize(("tier", "reads"), [("fast", False), ("cost_effective", True)])

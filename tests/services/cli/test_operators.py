@@ -102,7 +102,9 @@ async def test_workers_are_listed_and_drained(batchmill: Run, resources: Resourc
         await worker_service.enlist(uow, worker, queues=["parse"], slots=1)
     table = batchmill("workers", "list").stdout
     assert f"wrk-{worker}" in table
+    assert "alive" in table
     assert read(batchmill("workers", "drain", f"wrk-{worker}", "--json"))["drain"] is True
+    assert "draining" in batchmill("workers", "list").stdout
     (row,) = read(batchmill("workers", "list", "--json"))
     assert (row["id"], row["alive"], row["drain"]) == (f"wrk-{worker}", True, True)
     assert read(batchmill("workers", "drain", f"wrk-{worker}", "--undo", "--json"))["drain"] is False

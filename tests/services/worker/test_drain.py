@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from services.worker.engines.sandbox import Sandbox
-from services.worker.runtime import Runtime, _report
+from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.wiring import Resources
 from shared.workers import operating, service
@@ -29,7 +29,7 @@ async def tell(runtime: Runtime, *, drain: bool) -> None:
         await operating.set_drain(uow, runtime.worker_id, drain=drain)
         await uow.commit()
     async with runtime.unit_of_work() as uow:
-        runtime.drained = bool(await _report(runtime, uow))
+        runtime.drained = bool(await service.report(uow, runtime.worker_id))
 
 
 async def test_a_draining_worker_takes_nothing(runtime: Runtime, tenant: Tenant) -> None:

@@ -1,76 +1,30 @@
 """Limits of a lane on real rows: what is granted, refused, written down, and given free again."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
 from shared.db.repository import Page
-from shared.jobs import limiting, running
+from shared.errors import InvalidInput
+from shared.jobs import running
 from shared.jobs import service as job_service
 from shared.lanes import service as lane_service
-from shared.lanes.limits import Hold, LaneLimits
+from shared.lanes.limits import Hold
 from shared.queue.messages import Dispatch, Work
-
-KIND = "parse_v2"
-OPEN = LaneLimits(None, 1, None, None, 1_000_000, 1.0, None)
-
-
-async def limit(mill: Any, **changes: Any) -> LaneLimits:
-    async with mill.resources.unit_of_work() as uow:
-        found = await limiting.set_limits(uow, mill.project_id, KIND, replace(OPEN, **changes))
-        await uow.commit()
-    return found
-
-
-async def opened(mill: Any, files: int) -> Any:
-    """A batch over `files` new files alone, read to its end."""
-    directory = await mill.one(
-        "INSERT INTO directories (project_id, name) VALUES (:p, 'd') RETURNING id", p=mill.project_id
-    )
-    mill.directory_id = directory
-    batch_id = await mill.open_batch(files)
-    await mill.advance(batch_id)
-    return batch_id
-
-
-async def status_of(mill: Any, batch_id: Any) -> str:
-    return str((await mill.batch(batch_id)).status)
-
-
-async def explained(mill: Any, batch_id: Any) -> batch_explain.Explanation:
-    async with mill.resources.unit_of_work() as uow:
-        batch = await batch_service.get_batch(uow, mill.project_id, batch_id)
-        return await batch_explain.explain(uow, batch)
-
-
-async def finish(mill: Any, held: Any, an_end: Any) -> None:
-    await mill.close(held.chunk, [an_end(held.chunk, f) for f in held.files])
-    async with mill.resources.unit_of_work() as uow:
-        await running.tell_of_end(uow, held.chunk)
-
-
-async def alone(mill: Any) -> Any:
-    async with mill.resources.unit_of_work() as uow:
-        view = await job_service.open_parse_job(
-            uow,
-            project_id=mill.project_id,
-            file_id=mill.file_id,
-            name="f",
-            size_bytes=1,
-            sha256=b"",
-            parameters={"tier": "fast"},
-        )
-        await uow.commit()
-    return view
-
-
-async def files_granted(mill: Any) -> int:
-    return int(await mill.one("SELECT coalesce(sum(size), 0) FROM chunks WHERE state IN ('READY', 'TAKEN')"))
+from tests.shared.batches.by_hand import (
+    KIND,
+    OPEN,
+    alone,
+    explained,
+    files_granted,
+    finish,
+    limit,
+    opened,
+    status_of,
+)
 
 
 async def test_concurrency_is_never_passed_however_many_dispatch(mill: Any) -> None:
@@ -172,8 +126,8 @@ async def test_a_hold_stops_the_next_take_and_lets_go_at_once(mill: Any, bells: 
     until = datetime.now(UTC) + timedelta(hours=1)
     found = await limit(mill, hold=Hold("moving the storage", until))
     assert found.hold == Hold("moving the storage", until)
-    assert await mill.take() is None, "READY, and on hold"
-    await mill.dispatch()
+    assert await mill.take() is None, "granted before, and on hold"
+    assert await mill.dispatch() == 0
     waiting = (await explained(mill, batch_id)).waiting
     assert waiting is not None
     assert waiting["code"] == "MAINTENANCE"
@@ -181,6 +135,7 @@ async def test_a_hold_stops_the_next_take_and_lets_go_at_once(mill: Any, bells: 
     bells.rung.clear()
     await limit(mill)
     assert Dispatch(mill.project_id, KIND) in bells.rung
+    assert await mill.dispatch() > 0
     assert await mill.take() is not None
 
 
@@ -289,36 +244,6 @@ async def test_waiting_for_a_limit_earns_no_credit_before_others(mill: Any) -> N
     assert await mill.one("SELECT min(rank) FROM chunks WHERE state = 'READY'") >= 500
 
 
-async def test_a_throttled_batch_does_not_ring_a_lane_that_looks_by_itself(mill: Any, bells: Any) -> None:
-    await limit(mill, hold=Hold("wait"))
-    batch_id = await opened(mill, 3)
-    await mill.dispatch()
-    bells.rung.clear()
-    await mill.advance(batch_id)
-    assert bells.rung == []
-    assert await mill.one("SELECT wake_at IS NOT NULL FROM lanes")
-
-
-async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -> None:
-    batch_id = await opened(mill, 3)
-    await mill.dispatch()
-    nobody = await explained(mill, batch_id)
-    assert nobody.waiting is not None
-    assert nobody.waiting["code"] == "NO_WORKER"
-    assert {check.name for check in nobody.checks if not check.ok} == {"workers"}
-    assert nobody.next_look_at is not None
-    await mill.add_worker()
-    busy = (await explained(mill, batch_id)).waiting
-    assert busy is not None
-    assert busy["code"] == "WINDOW_FULL"
-    await mill.taken()
-    assert (await explained(mill, batch_id)).waiting is None
-    await mill.sql("UPDATE chunks SET state = 'READY', token = NULL, reason = 'STORAGE_DOWN: no route'")
-    down = (await explained(mill, batch_id)).waiting
-    assert down is not None
-    assert down["code"] == "STORAGE_DOWN"
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -334,8 +259,6 @@ async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -
 async def test_limits_that_make_no_sense_are_refused_and_change_nothing(
     mill: Any, wrong: dict[str, Any]
 ) -> None:
-    from shared.errors import InvalidInput
-
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         await limit(mill, **wrong)
     async with mill.resources.unit_of_work() as uow:

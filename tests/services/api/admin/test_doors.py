@@ -61,7 +61,6 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("GET", "/audit"): READ,
     ("GET", "/health"): READ,
 }
-IDS = [f"{method} {path}" for method, path in ROUTES]
 WRITES = [route for route, entry in ROUTES.items() if entry.action]
 
 
@@ -80,24 +79,23 @@ def test_every_route_has_an_entry() -> None:
     assert {route for route in ROUTES if route[0] != "GET"} == set(WRITES), "a write names its event"
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=IDS)
 async def test_a_route_opens_to_an_operator_only(
-    route: tuple[str, str],
     admin: httpx.AsyncClient,
     http: httpx.AsyncClient,
     anonymous: httpx.AsyncClient,
     made: dict[str, str],
     rows: Rows,
 ) -> None:
-    entry = ROUTES[route]
-    method, path = route[0], route[1].format(**made)
-    for client, status in ((anonymous, 401), (http, 403)):
-        found = await client.request(method, ADMIN + path, json=entry.body)
-        assert found.status_code == status, found.text
-        assert "key" in found.json()["detail"]
+    for (method, path), entry in ROUTES.items():
+        filled = path.format(**made)
+        for client, status in ((anonymous, 401), (http, 403)):
+            found = await client.request(method, ADMIN + filled, json=entry.body)
+            assert found.status_code == status, (method, path, found.text)
+            assert "key" in found.json()["detail"]
+        if entry.action is None:
+            found = await admin.request(method, filled)
+            assert found.status_code == entry.status, (method, path, found.text)
     assert await rows.one("SELECT count(*) FROM audit_events") == 0
-    found = await admin.request(method, path, json=entry.body)
-    assert found.status_code == entry.status, found.text
 
 
 @pytest.mark.parametrize("route", WRITES, ids=[f"{method} {path}" for method, path in WRITES])
@@ -125,14 +123,14 @@ async def test_a_write_leaves_one_event_and_a_refused_one_none(
     assert token is None or token not in str(event.detail)
 
 
-@pytest.mark.parametrize("route", sorted(r for r in ROUTES if "{" in r[1]), ids=str)
-async def test_what_is_not_there_is_404(
-    route: tuple[str, str], admin: httpx.AsyncClient, made: dict[str, str]
-) -> None:
-    body = ROUTES[route].body
-    for odd in ("x", "0" * 8 + "-0000-0000-0000-" + "0" * 12, "9" * 30, "%00", "-1", "pjb-pjb-x"):
-        found = await admin.request(route[0], route[1].format(**dict.fromkeys(made, odd)), json=body)
-        assert found.status_code == 404, (odd, found.text)
+async def test_what_is_not_there_is_404(admin: httpx.AsyncClient, made: dict[str, str]) -> None:
+    with_an_id = [route for route in ROUTES if "{" in route[1]]
+    assert len(with_an_id) > 10
+    for method, path in with_an_id:
+        for odd in ("x", "0" * 8 + "-0000-0000-0000-" + "0" * 12, "9" * 30, "%00", "-1", "pjb-pjb-x"):
+            filled = path.format(**dict.fromkeys(made, odd))
+            found = await admin.request(method, filled, json=ROUTES[(method, path)].body)
+            assert found.status_code == 404, (method, path, odd, found.text)
 
 
 async def test_what_cannot_be_stored_leaves_neither_deed_nor_event(

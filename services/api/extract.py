@@ -1,0 +1,255 @@
+"""Extract jobs (contract 2.6)."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, NoReturn
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
+
+from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, Uow, known_ids
+from services.api.inputs import input_of
+from services.api.paging import PageOf
+from shared import ids
+from shared.configurations import service as configuration_service
+from shared.configurations.options import ExtractRequest
+from shared.configurations.service import PARSE_PARAMETERS
+from shared.errors import InvalidInput
+from shared.jobs import service as job_service
+from shared.jobs.lifecycle import JobType
+from shared.jobs.result import ResultDocument
+from shared.jobs.service import JobFilters, JobView
+from shared.storage.port import BlobStorage
+
+router = APIRouter(tags=["extract"])
+BASE = "/api/v2/extract"
+READ_AT_ONCE: Final = 8
+
+
+class ExtractStatus(StrEnum):
+    """The states an extract job shows."""
+
+    PENDING = "PENDING"
+    THROTTLED = "THROTTLED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class ExtractMetadata(BaseModel):
+    """Where values come from. `missing_fields` is not of the contract: paths of required fields that the
+    document did not give."""
+
+    field_metadata: dict[str, Any] | None
+    parse_job_id: str | None
+    parse_tier: str | None
+    missing_fields: list[str]
+
+
+class ExtractJobOut(BaseModel):
+    """An extract job on the wire."""
+
+    id: str
+    project_id: str
+    status: ExtractStatus
+    file_input: str
+    created_at: datetime
+    updated_at: datetime
+    configuration: dict[str, Any] | None = None
+    configuration_id: str | None = None
+    error_message: str | None = None
+    extract_result: dict[str, Any] | list[Any] | None = None
+    extract_metadata: ExtractMetadata | None = None
+    # What did the work, in words, and the note that goes with it.
+    metadata: dict[str, Any] | None = None
+    usage: None = None
+    # Not of the contract: the code alone, for programs.
+    error_code: str | None = None
+
+
+class ExtractQuery(BaseModel):
+    """What a list is narrowed by; times are inclusive. `document_input_value` is the older name of
+    `file_input`."""
+
+    status: ExtractStatus | None = None
+    configuration_id: str | None = None
+    file_input: str | None = None
+    document_input_type: Literal["file_id", "parse_job_id"] | None = None
+    document_input_value: str | None = None
+    job_ids: list[str] | None = None
+    created_at_on_or_after: Moment | None = None
+    created_at_on_or_before: Moment | None = None
+
+
+class SchemaBody(BaseModel):
+    """A schema to look at; the answer is the same schema."""
+
+    data_schema: dict[str, Any]
+
+
+def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
+    """The same for the room; ids that are none match nothing."""
+    kind = asked.document_input_type
+    return JobFilters(
+        status=asked.status,
+        job_ids=known_ids(ids.Kind.EXTRACT_JOB, asked.job_ids),
+        configuration_id=asked.configuration_id,
+        file_input=asked.file_input or asked.document_input_value,
+        of_parse_jobs=None if kind is None else kind == "parse_job_id",
+        created_at_on_or_after=asked.created_at_on_or_after,
+        created_at_on_or_before=asked.created_at_on_or_before,
+    )
+
+
+def show(view: JobView) -> ExtractJobOut:
+    """The job as the contract has it, without what it made: the failure code stands before its message."""
+    message = view.error_message
+    if view.error_code is not None:
+        message = f"{view.error_code}: {message}" if message else view.error_code
+    return ExtractJobOut(
+        id=ids.show(ids.Kind.EXTRACT_JOB, view.id),
+        project_id=ids.show(ids.Kind.PROJECT, view.project_id),
+        status=ExtractStatus(view.status),
+        file_input=view.file_input or ids.show(ids.Kind.FILE, view.file_id),
+        created_at=view.created_at,
+        updated_at=view.updated_at,
+        configuration_id=view.configuration_id,
+        error_message=message,
+        error_code=view.error_code,
+    )
+
+
+@router.post(BASE)
+async def create(uow: Uow, project_id: ProjectId, asked: ExtractRequest) -> ExtractJobOut:
+    """Extract from a file that was uploaded before, or from what a parse job made."""
+    parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
+    source = await input_of(uow, project_id, asked.file_input)
+    view = await job_service.open_extract_job(
+        uow, source, parameters=parameters, configuration_id=asked.configuration_id
+    )
+    return show(view)
+
+
+@router.get(BASE)
+async def list_pages(
+    uow: Uow,
+    project_id: ProjectId,
+    page: ProjectPage,
+    filters: Annotated[JobFilters, Depends(filters_of)],
+    expand: Expand,
+    storage: Storage,
+) -> PageOf[ExtractJobOut]:
+    """A page of extract jobs, newest first, those of batches included. Results are in none of them."""
+    found = await job_service.list_jobs(
+        uow, project_id, JobType.EXTRACT, filters=filters, size=page.size, after=page.after, count=page.count
+    )
+    views = found.items
+    if expand & {"configuration", "extract_metadata"}:
+        views = await job_service.with_configs(uow, views)
+    answer = page.answer(found, show)
+    if "configuration" in expand:
+        for out, view in zip(answer.items, views, strict=True):
+            out.configuration = configuration_of(view)
+    if "extract_metadata" in expand:
+        # No transaction stays open while the storage is read (law 2).
+        await uow.commit()
+        turns = asyncio.Semaphore(READ_AT_ONCE)
+        await asyncio.gather(
+            *(_add_metadata(storage, turns, *one) for one in zip(answer.items, views, strict=True))
+        )
+    return answer
+
+
+@router.get(BASE + "/{job_id}")
+async def get(
+    uow: Uow, project_id: ProjectId, job_id: str, expand: Expand, storage: Storage
+) -> ExtractJobOut:
+    """One job with its values. Where each comes from is told when `expand=extract_metadata` or the
+    configuration asks for it."""
+    wanted = ids.parse(ids.Kind.EXTRACT_JOB, job_id)
+    view = await job_service.get_job(uow, project_id, JobType.EXTRACT, wanted)
+    answer = show(view)
+    if "configuration" in expand:
+        answer.configuration = configuration_of(view)
+    await uow.commit()
+    document = await job_service.read_result(storage, view)
+    if document is None or document.extraction is None:
+        return answer
+    answer.extract_result = document.extraction.data
+    answer.metadata = {**document.job_metadata, "extract_engine": document.extraction.engine}
+    config = view.config or {}
+    if "extract_metadata" in expand or config.get("cite_sources") or config.get("confidence_scores"):
+        answer.extract_metadata = metadata_of(view, document)
+    return answer
+
+
+@router.post(BASE + "/{job_id}/cancel")
+async def cancel(uow: Uow, project_id: ProjectId, job_id: str) -> ExtractJobOut:
+    """Ask a job to end. It answers at once and may still be RUNNING. A job that is final already: 409."""
+    wanted = ids.parse(ids.Kind.EXTRACT_JOB, job_id)
+    return show(await job_service.cancel_job(uow, project_id, JobType.EXTRACT, wanted))
+
+
+@router.delete(BASE + "/{job_id}")
+async def delete(
+    uow: Uow,
+    project_id: ProjectId,
+    job_id: str,
+    force: Annotated[bool, Query(description="Cancel it first if it is not final.")] = False,  # noqa: FBT002
+) -> dict[str, str]:
+    """Hide a job that is final; one that is not: 409, unless `force` cancels it first."""
+    wanted = ids.parse(ids.Kind.EXTRACT_JOB, job_id)
+    await job_service.delete_job(uow, project_id, JobType.EXTRACT, wanted, force=force)
+    return {
+        "id": ids.show(ids.Kind.EXTRACT_JOB, wanted),
+        "project_id": ids.show(ids.Kind.PROJECT, project_id),
+    }
+
+
+@router.post(BASE + "/schema/validation")
+async def validate_schema(_project: ProjectId, asked: SchemaBody) -> SchemaBody:
+    """The schema again, if an extraction can work with it; else 400 with the place and the reason."""
+    await configuration_service.check_data_schema(asked.data_schema)
+    return asked
+
+
+@router.post(BASE + "/schema/generate", response_model=None)
+async def generate_schema(_project: ProjectId, _asked: dict[str, Any]) -> NoReturn:
+    """Not possible here: a model would have to write the schema."""
+    raise InvalidInput(
+        "Generating a schema is not available on this server. Write the data_schema, and look at it with "
+        "POST /api/v2/extract/schema/validation."
+    )
+
+
+def configuration_of(view: JobView) -> dict[str, Any] | None:
+    """The snapshot that the job runs with, without what the server added for itself."""
+    if view.config is None:
+        return None
+    return {
+        name: value for name, value in view.config.items() if name not in (PARSE_PARAMETERS, "product_type")
+    }
+
+
+def metadata_of(view: JobView, document: ResultDocument) -> ExtractMetadata:
+    """`extract_metadata` of contract 2.6."""
+    assert document.extraction is not None
+    parse: Mapping[str, Any] = (view.config or {}).get(PARSE_PARAMETERS) or {}
+    return ExtractMetadata(
+        field_metadata=dict(document.extraction.fields),
+        parse_job_id=None if view.parse_job_id is None else ids.show(ids.Kind.PARSE_JOB, view.parse_job_id),
+        parse_tier=document.job_metadata.get("tier") or parse.get("tier"),
+        missing_fields=list(document.extraction.missing_fields),
+    )
+
+
+async def _add_metadata(
+    storage: BlobStorage, turns: asyncio.Semaphore, out: ExtractJobOut, view: JobView
+) -> None:
+    async with turns:
+        document = await job_service.read_result(storage, view)
+    if document is not None and document.extraction is not None:
+        out.extract_metadata = metadata_of(view, document)
