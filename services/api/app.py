@@ -93,6 +93,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             await gate.knock()
             yield
         finally:
+            await gate.close()
             await resources.close()
 
     return lifespan

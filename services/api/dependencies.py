@@ -44,7 +44,7 @@ def door(request: Request) -> Door:
 
 async def storage(request: Request) -> BlobStorage:
     """Where bytes lie: the place that the database's rows speak of, or `Unavailable`."""
-    return await door(request).gate.storage()
+    return door(request).gate.storage()
 
 
 async def unit_of_work(request: Request) -> AsyncIterator[UnitOfWork]:

@@ -79,11 +79,6 @@ class Desk:
 
 def find_desk(base_url: str | None, operator_key: str | None, data_dir: Path | None) -> Desk:
     """The server that was named, else the live stack of the data folder."""
-    import asyncio
-
-    from services.cli.settings import load_settings
-    from services.local.stack import attach
-
     if base_url is not None:
         if not operator_key:
             raise Stop(
@@ -91,6 +86,13 @@ def find_desk(base_url: str | None, operator_key: str | None, data_dir: Path | N
                 ExitCode.USAGE,
             )
         return Desk(base_url, operator_key)
+    import asyncio
+
+    from services.cli.settings import load_settings
+
+    # Only here: where a server runs alone, no embedded stack is installed.
+    from services.local.stack import attach
+
     settings = load_settings(data_dir)
     live = asyncio.run(attach(settings.data_dir))
     if live is None:

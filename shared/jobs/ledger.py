@@ -264,7 +264,8 @@ async def close(session: AsyncSession, chunk: TakenChunk, *, seconds: float) -> 
 async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str | None) -> bool:
     """Give the chunk back, due again in `after` seconds. No loss is counted. False: fenced.
 
-    For later, in a lane with limits, it waits for a grant then: it must not fill a place meanwhile.
+    For later, in a lane with limits, it waits for a grant then: it must not fill a place meanwhile. The
+    caller has seen to it that the lane looks then.
     """
     where = "id = :job" if chunk.job_id else "batch_id = :batch AND seq BETWEEN :lo AND :hi"
     done = await session.execute(

@@ -41,9 +41,10 @@ class JobStatus(StrEnum):
 
 
 class ChunkState(StrEnum):
-    """WAITING: a job that came alone into a limited lane enters, or a recall when limits change; a grant
-    leaves. READY: a grant or a release enters, a take leaves. TAKEN: a take enters, a close, a release or the
-    sweep of its lease leaves. DONE: a close enters, the fold of its batch deletes it."""
+    """WAITING: a job that came alone into a limited lane enters, a recall when limits change, or a release
+    for later in a limited lane; a grant leaves. READY: a grant or a release enters, a take leaves. TAKEN: a
+    take enters, a close, a release or the sweep of its lease leaves. DONE: a close enters, the fold of its
+    batch deletes it."""
 
     WAITING = "WAITING"
     READY = "READY"

@@ -8,13 +8,11 @@ from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.ids import Kind, show
-from shared.jobs import ledger, repository, survey
-from shared.jobs.ledger import NewChunk
+from shared.jobs import repository, service, survey
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
 from shared.jobs.survey import AnyJobFilters, ChunkFilters, QueueDepth
-from shared.lanes import service as lane_service
-from shared.queue.messages import Dispatch, Work
+from shared.queue.messages import Work
 
 __all__ = [
     "AnyJobFilters",
@@ -70,17 +68,14 @@ async def retry_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
     job = await _job(uow, job_id)
     if job.status not in ENDED_BADLY:
         raise Conflict(f"The job is {job.status}; only a FAILED or CANCELLED one can be tried again.")
-    kind = JobType(job.job_type)
-    await lane_service.open_lane(uow, job.project_id, kind)
-    rank, limited = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
+    place = await service.charge_alone(uow, job.project_id, JobType(job.job_type))
     if job.batch_id is None:
         opened = job.id if await survey.reopen_job(uow.session, job.id) else None
     else:
         opened = await survey.copy_alone(uow.session, job.id, file_input=show(Kind.FILE, job.file_id))
     if opened is None:
         raise Conflict("The job changed at the same time, or a worker still lets go of it. Look at it again.")
-    await ledger.grant(uow.session, [_alone(job.project_id, kind, opened, rank=rank, limited=limited)])
-    uow.ring(Dispatch(job.project_id, kind.value) if limited else Work(kind.queue))
+    await service.grant_alone(uow, place, opened)
     return await get_job(uow, opened)
 
 
@@ -128,16 +123,3 @@ def _why(chunk: Chunk) -> str:
         ChunkState.WAITING: " until its lane lets it in",
         ChunkState.DONE: "",
     }.get(ChunkState(chunk.state), "")
-
-
-def _alone(project_id: UUID, kind: JobType, job_id: UUID, *, rank: float, limited: bool) -> NewChunk:
-    return NewChunk(
-        project_id=project_id,
-        job_type=kind.value,
-        queue=kind.queue,
-        job_id=job_id,
-        size=1,
-        rank=rank,
-        # A lane with limits grants it itself, under its lock (protocol rule 11).
-        state=ChunkState.WAITING if limited else ChunkState.READY,
-    )

@@ -95,8 +95,10 @@ async def close(
     again_for: str | None = None,
 ) -> Hand:
     """Hand in the last ends and close the chunk; `seconds` is the time its files took. When a stop was
-    asked, the rest is CANCELLED first; else, when a job of it is still open, the chunk goes back to READY,
-    due in `again_in` seconds, with the reason `again_for`."""
+    asked, the rest is CANCELLED first; else, when a job of it is still open, the chunk goes back, due in
+    `again_in` seconds, with the reason `again_for`."""
+    if again_for is not None:
+        await lane_service.look_in(uow, chunk.project_id, chunk.job_type, seconds=again_in)
     hand = _hand(await ledger.hold(uow.session, chunk))
     if hand is Hand.FENCED:
         return hand
@@ -138,6 +140,8 @@ async def release(
     uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd], *, after: float, reason: str | None
 ) -> Hand:
     """Hand in what is done and give the rest back, due in `after` seconds, without counting a loss."""
+    if after > 0:
+        await lane_service.look_in(uow, chunk.project_id, chunk.job_type, seconds=after)
     hand = _hand(await ledger.hold(uow.session, chunk))
     if hand is Hand.FENCED:
         return hand

@@ -27,8 +27,10 @@ __all__ = [
     "JobInput",
     "JobView",
     "cancel_job",
+    "charge_alone",
     "delete_job",
     "get_job",
+    "grant_alone",
     "input_of_parse_job",
     "list_jobs",
     "open_extract_job",
@@ -132,28 +134,32 @@ async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *,
 
 
 async def _open_alone(uow: UnitOfWork, job: Job) -> JobView:
-    kind = JobType(job.job_type)
-    await lane_service.open_lane(uow, job.project_id, kind)
-    rank, limited = await lane_service.charge_one(uow, job.project_id, kind, kind.queue)
+    place = await charge_alone(uow, job.project_id, JobType(job.job_type))
     await repository.add_alone(uow.session, job)
-    await _grant_alone(uow, job, kind, rank=rank, limited=limited)
+    await grant_alone(uow, place, job.id)
     return await _view_of(uow, job)
 
 
-async def _grant_alone(uow: UnitOfWork, job: Job, kind: JobType, *, rank: float, limited: bool) -> None:
-    """The chunk of one of a job that came alone. A lane with limits grants it itself, under its lock
-    (protocol rule 11)."""
-    chunk = NewChunk(
-        project_id=job.project_id,
+async def charge_alone(uow: UnitOfWork, project_id: UUID, kind: JobType) -> NewChunk:
+    """Lock and charge the lane for a job without a batch, before the job is touched; answers the chunk for
+    `grant_alone`. A lane with limits grants it itself, under its lock (protocol rule 11)."""
+    await lane_service.open_lane(uow, project_id, kind)
+    rank, limited = await lane_service.charge_one(uow, project_id, kind, kind.queue)
+    return NewChunk(
+        project_id=project_id,
         job_type=kind.value,
         queue=kind.queue,
-        job_id=job.id,
         size=1,
         rank=rank,
         state=ChunkState.WAITING if limited else ChunkState.READY,
     )
-    await ledger.grant(uow.session, [chunk])
-    uow.ring(Dispatch(job.project_id, kind.value) if limited else Work(kind.queue))
+
+
+async def grant_alone(uow: UnitOfWork, place: NewChunk, job_id: UUID) -> None:
+    """Give the job its chunk, and ring whoever is next: the lane where it waits, else a worker."""
+    await ledger.grant(uow.session, [replace(place, job_id=job_id)])
+    waits = place.state == ChunkState.WAITING
+    uow.ring(Dispatch(place.project_id, place.job_type) if waits else Work(place.queue))
 
 
 async def get_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID) -> JobView:

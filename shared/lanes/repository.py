@@ -131,6 +131,18 @@ async def lengthen_hold(
     return won.scalar_one_or_none() is True
 
 
+async def look_in(session: AsyncSession, project_id: UUID, job_type: str, *, seconds: float) -> None:
+    """The lane is looked at in so many seconds, or sooner. Its row stays locked, so that no dispatch that
+    has not seen what the caller is about to do takes this back."""
+    await session.execute(
+        text(
+            "UPDATE lanes SET wake_at = least(coalesce(wake_at, 'infinity'),"
+            " now() + make_interval(secs => CAST(:s AS float8))) WHERE project_id = :p AND job_type = :t"
+        ),
+        {"p": project_id, "t": job_type, "s": seconds},
+    )
+
+
 async def virtual_now(session: AsyncSession, queue: str, job_type: str) -> float:
     """The queue's virtual time: the start tag in service, or where an idle queue left off.
 

@@ -24,6 +24,7 @@ __all__ = [
     "get_limits",
     "hold_for",
     "lock",
+    "look_in",
     "open_lane",
     "ring",
     "ring_due",
@@ -81,6 +82,12 @@ async def hold_for(uow: UnitOfWork, project_id: UUID, job_type: str, *, reason: 
     operator's without an end always. Answers whether the lane is held by this. Commit before anything else is
     locked: the lane comes first."""
     return await repository.lengthen_hold(uow.session, project_id, job_type, reason=reason, seconds=seconds)
+
+
+async def look_in(uow: UnitOfWork, project_id: UUID, job_type: str, *, seconds: float) -> None:
+    """See to it that the lane decides in `seconds`: something of it is about to wait for a grant (rule 20).
+    The lane is locked by this, so it comes before any chunk."""
+    await repository.look_in(uow.session, project_id, job_type, seconds=seconds)
 
 
 async def lock(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> LaneRow | None:

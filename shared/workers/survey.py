@@ -81,10 +81,11 @@ async def set_drain(session: AsyncSession, worker_id: UUID, *, drain: bool) -> b
 
 
 async def slots_by_queue(session: AsyncSession, *, fresh_s: float) -> dict[str, int]:
-    """Slots of living workers that take chunks, for each queue."""
+    """Slots of living workers that take chunks, for each queue; of extract work each slot takes several."""
     rows = await session.execute(
         text(
-            "SELECT q, sum(slots) FROM workers, unnest(queues) q WHERE NOT drain"
+            "SELECT q, sum(slots * CASE WHEN q = 'extract' THEN side_by_side ELSE 1 END)"
+            " FROM workers, unnest(queues) q WHERE NOT drain"
             " AND seen_at > now() - make_interval(secs => CAST(:s AS float8)) GROUP BY q"
         ),
         {"s": fresh_s},

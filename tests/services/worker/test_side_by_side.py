@@ -15,6 +15,7 @@ from services.worker.tasks.work import work
 from shared.config import Extract, Settings
 from shared.lanes import service as lane_service
 from shared.wiring import Resources
+from shared.workers import operating as worker_operating
 from shared.workers import service as worker_service
 from tests.services.worker.test_work import add_job, chunk_row, job_row, run_sql
 
@@ -153,6 +154,7 @@ async def test_slots_count_what_runs_side_by_side(resources: Resources) -> None:
         await worker_service.enlist(uow, uuid4(), queues=["extract"], slots=1)
         assert await worker_service.slots_of(uow, "extract") == 9
         assert await worker_service.slots_of(uow, "parse") == 2
+        assert await worker_operating.slots_by_queue(uow) == {"extract": 9, "parse": 2}
 
 
 @pytest.mark.parametrize(

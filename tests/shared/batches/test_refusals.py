@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from shared.batches import service as batch_service
 from shared.jobs import running
 from shared.jobs import service as job_service
@@ -143,6 +145,27 @@ async def test_what_is_given_back_for_later_fills_no_place(mill: Any) -> None:
         await running.release(uow, held.chunk, [], after=600, reason="UPSTREAM_RATE: later")
     assert await mill.dispatch() == 1
     assert (await mill.taken()).chunk.job_id != held.chunk.job_id
+
+
+@pytest.mark.parametrize("by", ["release", "close"])
+async def test_a_lane_looks_again_for_what_was_given_back_for_later(mill: Any, by: str) -> None:
+    """It waits for a grant then, and nothing else of the lane may ever end, begin or be refused."""
+    await mill.add_worker()
+    await limit(mill, max_jobs=5)
+    await alone(mill)
+    await mill.dispatch()
+    held = await mill.taken()
+    await mill.dispatch()
+    assert await mill.one("SELECT wake_at IS NULL FROM lanes"), "nothing waits"
+    async with mill.resources.unit_of_work() as uow:
+        if by == "release":
+            await running.release(uow, held.chunk, [], after=1, reason="UPSTREAM_DOWN: away")
+        else:
+            await running.close(uow, held.chunk, [], seconds=1, again_in=1, again_for="NO_ANSWER: in time")
+    async with mill.resources.unit_of_work() as uow:
+        await running.tell_of_end(uow, held.chunk)
+    assert await mill.one("SELECT state FROM chunks") == "WAITING"
+    assert await mill.one("SELECT wake_at < now() + interval '2 s' FROM lanes")
 
 
 async def test_when_a_reason_is_over_nobody_says_it_any_more(mill: Any) -> None:
