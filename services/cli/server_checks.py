@@ -9,8 +9,6 @@ from services.cli.checks import EMBEDDED, Check, Finding
 from shared.config import MissingSetting, Settings
 from shared.wiring import Resources
 
-SWEEP_LATE_S: Final = 5.0
-STUCK_S: Final = 10.0
 OF_A_WORKER: Final = 4
 OF_A_WORKER_WITH_A_MODEL: Final = 8
 OF_UPKEEP: Final = 3
@@ -39,6 +37,7 @@ def asking(name: str, ask: Ask) -> Check:
 async def sweep(_: Settings, resources: Resources) -> Finding:
     """Upkeep runs: nothing can be stuck for long."""
     from shared.workers import operating as worker_operating
+    from shared.workers.operating import SWEEP_LATE_S
 
     async with resources.unit_of_work() as uow:
         gaps = await worker_operating.sweep_gaps(uow)
@@ -52,7 +51,7 @@ async def sweep(_: Settings, resources: Resources) -> Finding:
 async def workers(_: Settings, resources: Resources) -> Finding:
     """Each queue has slots, and nothing waits beside an empty one."""
     from shared.jobs import operating as job_operating
-    from shared.jobs.operating import QueueDepth
+    from shared.jobs.operating import STUCK_S, QueueDepth
     from shared.workers import operating as worker_operating
 
     async with resources.unit_of_work() as uow:

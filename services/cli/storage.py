@@ -43,8 +43,11 @@ def adopt(
     """Make our storage the database's. Move all blobs there first: what stays behind is lost to it."""
     import asyncio
 
+    import shared.tables  # noqa: F401 - an event of the audit refers to a table of another room
     from services.cli.access import refusals, without_bells
     from services.cli.settings import load_settings
+    from shared.audit import service as audit_service
+    from shared.audit.service import Author
     from shared.installation.service import adopt_storage
     from shared.wiring import storage_place
 
@@ -56,7 +59,12 @@ def adopt(
     async def record() -> str | None:
         resources = without_bells(settings, name="storage")
         try:
-            return await adopt_storage(resources.unit_of_work, resources.storage, place)
+            async with resources.unit_of_work() as uow:
+                before = await adopt_storage(uow, resources.storage, place)
+                detail = {"place": place, "before": before}
+                await audit_service.record(uow, Author(), "storage.adopt", "storage", detail=detail)
+                await uow.commit()
+            return before
         finally:
             await resources.close()
 

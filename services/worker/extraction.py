@@ -40,6 +40,9 @@ class Extracting:
         """Read one file (or what was read of it before), and take the values out."""
         if (refusal := await self._why_not()) is not None:
             return Done(FailureCode.SCHEMA_INVALID, refusal, False, 0, "", None, 0.0)
+        # While nobody can be asked, reading would be for nothing: the document is read again later.
+        if self._extractor is not None and (wait := self._extractor.not_now()) is not None:
+            return wait
         request = ParseRequest(
             path=path,
             name=file.name,

@@ -17,6 +17,8 @@ _NO_WORKER: Final = "No living worker serves this queue. Start one: batchmill wo
 _READING: Final = "The directory is being read."
 _NO_BROKER: Final = "The broker is away: work goes on at the pace of the sweep, and nothing is lost."
 _BACK: Final = "Work was given back"
+# A model leaves one document without an answer; its lane goes on.
+_NO_ANSWER: Final = "NO_ANSWER"
 _PACED: Final = "What comes next is granted, and starts when the rate of the project allows it."
 _BUSY: Final = "The slots of the workers are busy with other work; this batch has its turn soon."
 
@@ -76,9 +78,9 @@ def _waiting(batch: Batch, now: Standing, *, slots: int, broker_up: bool) -> dic
     refused = _refusal(batch, now)
     if refused is not None or now.taken:
         return refused
-    wants, came_back = bool(now.ready or now.unfed or now.waiting), now.reason or ""
+    wants = bool(now.ready or now.unfed or now.waiting)
     for applies, waiting, until in (
-        (came_back, Waiting(hold_code(came_back), "server", f"{_BACK}: {came_back}"), now.ready_at),
+        (*_came_back(now), now.ready_at),
         (
             now.ready and now.ready == now.later,
             Waiting(WaitingCode.PROJECT_RATE, "project", _PACED),
@@ -96,6 +98,16 @@ def _waiting(batch: Batch, now: Standing, *, slots: int, broker_up: bool) -> dic
         if applies:
             return _said(waiting, until)
     return None
+
+
+def _came_back(now: Standing) -> tuple[bool, Waiting]:
+    """What a worker gave back. Without a code of its own that is a reason only while it has to wait for it:
+    what may run at once waits for a slot like all the rest."""
+    reason = now.reason or ""
+    code = WaitingCode.UPSTREAM_DOWN if reason.startswith(_NO_ANSWER) else hold_code(reason)
+    upstream = hold_scope(code) == "upstream"
+    applies = bool(reason) and (code is not WaitingCode.MAINTENANCE or bool(now.later))
+    return applies, Waiting(code, "upstream" if upstream else "server", f"{_BACK}: {reason}")
 
 
 def _refusal(batch: Batch, now: Standing) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
 
-from shared.db.unit_of_work import UnitOfWorkFactory
+from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.errors import Unavailable
 from shared.installation import repository
 from shared.storage.port import BlobMissing, BlobStorage
@@ -67,14 +67,16 @@ async def hold_to_storage(unit_of_work: UnitOfWorkFactory, storage: BlobStorage,
         raise OtherStorage(_refusal(standing.recorded, place))
 
 
-async def adopt_storage(unit_of_work: UnitOfWorkFactory, storage: BlobStorage, place: str) -> str | None:
-    """Make `storage` the database's from now on, whatever it was; answers what it was. The blobs must have
-    been moved before: nothing is copied. What runs already is not told; it must be started again."""
-    _, before = await _recorded(unit_of_work)
+async def adopt_storage(uow: UnitOfWork, storage: BlobStorage, place: str) -> str | None:
+    """Make `storage` the database's from now on, whatever it was; answers what it was. The caller commits,
+    and has not used `uow` before: the mark is put first, while no transaction is open (law 2).
+
+    The blobs must have been moved before: nothing is copied. What runs already is not told; it must be
+    started again.
+    """
     mark = await _put_mark(storage)
-    async with unit_of_work() as uow:
-        await repository.replace(uow.session, STORAGE, f"{mark} {place}")
-        await uow.commit()
+    _, before = _parts(await repository.find(uow.session, STORAGE))
+    await repository.replace(uow.session, STORAGE, f"{mark} {place}")
     return before or None
 
 
@@ -94,7 +96,10 @@ async def _record(unit_of_work: UnitOfWorkFactory, storage: BlobStorage, place: 
 
 async def _recorded(unit_of_work: UnitOfWorkFactory) -> tuple[str | None, str]:
     async with unit_of_work() as uow:
-        value = await repository.find(uow.session, STORAGE)
+        return _parts(await repository.find(uow.session, STORAGE))
+
+
+def _parts(value: str | None) -> tuple[str | None, str]:
     mark, _, place = (value or "").partition(" ")
     return mark or None, place
 

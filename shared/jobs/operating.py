@@ -15,6 +15,7 @@ from shared.jobs.survey import AnyJobFilters, ChunkFilters, QueueDepth
 from shared.queue.messages import Work
 
 __all__ = [
+    "STUCK_S",
     "AnyJobFilters",
     "AnyJobView",
     "ChunkFilters",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 RELEASED: Final = "RELEASED_BY_OPERATOR"
+STUCK_S: Final = 10.0
+"""Work that is due for so long beside an empty slot is stuck: a bell and several sweeps were missed."""
 ENDED_BADLY: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})
 
 

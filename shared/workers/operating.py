@@ -1,6 +1,7 @@
 """What an operator may see of workers, and tell them."""
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from shared.db.repository import Page
@@ -13,6 +14,7 @@ from shared.workers.service import FRESH_S
 from shared.workers.survey import Ended, HeldChunk
 
 __all__ = [
+    "SWEEP_LATE_S",
     "Ended",
     "HeldChunk",
     "WorkerView",
@@ -24,6 +26,9 @@ __all__ = [
     "slots_by_queue",
     "sweep_gaps",
 ]
+
+SWEEP_LATE_S: Final = 5.0
+"""A sweep runs every second; one that did not go well for so long is a fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,16 @@ from services.api.dependencies import TheDoor, Uow
 from services.api.operators import ADMIN
 from shared.db import migrations
 from shared.jobs import operating as job_operating
-from shared.jobs.operating import QueueDepth
+from shared.jobs.operating import STUCK_S, QueueDepth
 from shared.storage.port import BlobStorage, StorageDown
 from shared.telemetry import logger
 from shared.workers import operating as worker_operating
+from shared.workers.operating import SWEEP_LATE_S
 
 log = logger(__name__)
 router = APIRouter()
 
 PROBE = "health/probe"
-SWEEP_LATE_S = 5.0
-STUCK_S = 10.0
 
 State = Literal["ok", "attention", "down"]
 

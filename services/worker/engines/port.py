@@ -90,6 +90,10 @@ class Extractor(Protocol):
         endpoint can do."""
         ...
 
+    def not_now(self) -> "Again | Infra | None":
+        """Why no question would be sent now; None when one would. Told before a document is read for it."""
+        ...
+
     async def close(self) -> None:
         """Give connections back."""
         ...

@@ -83,7 +83,7 @@ class LanguageModel:
     ) -> Extraction | Done | Again | Infra:
         """The values, or how the document ends instead, or when to ask again."""
         started = time.monotonic()
-        if (closed := self._patience.closed()) is not None:
+        if (closed := self.not_now()) is not None:
             return closed
         task = await asyncio.to_thread(_task_of, document, parameters)
         try:
@@ -111,6 +111,10 @@ class LanguageModel:
             result=None,
             seconds=time.monotonic() - started,
         )
+
+    def not_now(self) -> Again | Infra | None:
+        """Why no question would be sent now: the endpoint has just said so to another document."""
+        return self._patience.closed()
 
     async def close(self) -> None:
         """Give connections back."""

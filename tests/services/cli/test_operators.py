@@ -172,3 +172,11 @@ async def test_doctor_looks_at_the_server(batchmill: Run, resources: Resources) 
     found = {one["name"]: one for one in read(batchmill("doctor", "--json", code=1))}
     assert found["sweep"]["ok"]
     assert "Nobody serves the queue parse" in found["workers"]["advice"]
+
+
+async def test_an_adopted_storage_is_in_the_audit(batchmill: Run, resources: Resources) -> None:
+    assert "The storage is the folder" in batchmill("storage", "adopt", "--yes").stdout
+    async with resources.unit_of_work() as uow:
+        found = (await uow.session.execute(text("SELECT action, key_id, detail FROM audit_events"))).one()
+    assert (found.action, found.key_id) == ("storage.adopt", None)
+    assert found.detail["place"].startswith("the folder ")

@@ -41,10 +41,14 @@ class Asked:
 
     answers: list[Any]
     heard: list[tuple[ResultDocument, Mapping[str, Any]]] = field(default_factory=list)
+    closed: Again | Infra | None = None
 
     async def extract(self, document: ResultDocument, parameters: Mapping[str, Any]) -> Any:
         self.heard.append((document, parameters))
         return self.answers.pop(0)
+
+    def not_now(self) -> Again | Infra | None:
+        return self.closed
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -227,6 +231,15 @@ class TestAModel:
         view, _ = await ended(runtime, tenant, job)
         assert view.status == "COMPLETED"
         assert "total: 12.50" in text_full(model.heard[0][0])
+
+    async def test_nothing_is_read_while_nobody_can_be_asked(self, runtime: Runtime, tenant: Tenant) -> None:
+        runtime.extractor = model = Asked([self.GIVEN])
+        model.closed = Infra("UPSTREAM_DOWN: nobody there")
+        job = await open_job(runtime, tenant, "a.pdf", b"%PDF-1.7 no more")
+        assert (await ended(runtime, tenant, job))[0].status in {"PENDING", "THROTTLED"}, (
+            "read, it had an end"
+        )
+        assert model.heard == []
 
     async def test_its_refusal_is_the_end_of_the_document(self, runtime: Runtime, tenant: Tenant) -> None:
         no = Done(FailureCode.LLM_UNAVAILABLE, "It will not.", True, 0, "openai", None, 0.1)

@@ -239,3 +239,28 @@ async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -
     down = (await explained(mill, batch_id)).waiting
     assert down is not None
     assert down["code"] == "STORAGE_DOWN"
+
+
+@pytest.mark.parametrize(
+    ("reason", "due_in", "code", "scope"),
+    [
+        ("NO_ANSWER: no answer in time", 60, "UPSTREAM_DOWN", "upstream"),
+        ("UPSTREAM_RATE: slowly", 60, "UPSTREAM_RATE", "upstream"),
+        ("STORAGE_DOWN: no route", 0, "STORAGE_DOWN", "server"),
+        ("WORKER_LOST", 0, "WINDOW_FULL", "server"),
+        ("RELEASED_BY_OPERATOR", 0, "WINDOW_FULL", "server"),
+    ],
+)
+async def test_what_came_back_waits_for_what_it_says(
+    mill: Any, reason: str, due_in: int, code: str, scope: str
+) -> None:
+    await mill.add_worker()
+    batch_id = await opened(mill, 1)
+    await mill.dispatch()
+    await mill.sql(
+        "UPDATE chunks SET reason = :r, due_at = now() + make_interval(secs => :s)", r=reason, s=due_in
+    )
+    waiting = (await explained(mill, batch_id)).waiting
+    assert waiting is not None
+    assert (waiting["code"], waiting["scope"]) == (code, scope)
+    assert (waiting["until"] is not None) is (due_in > 0)

@@ -145,8 +145,10 @@ async def test_an_installation_from_before_the_marks_takes_the_storage_with_its_
 async def test_a_storage_is_adopted_when_an_operator_says_so(
     resources: Resources, ours: ObjectStore, theirs: ObjectStore
 ) -> None:
-    assert await adopt_storage(resources.unit_of_work, ours, "old") is None
-    assert await adopt_storage(resources.unit_of_work, theirs, "new") == "old"
+    for storage, place, before in ((ours, "old", None), (theirs, "new", "old")):
+        async with resources.unit_of_work() as uow:
+            assert await adopt_storage(uow, storage, place) == before
+            await uow.commit()
     await hold_to_storage(resources.unit_of_work, theirs, "new")
     with pytest.raises(OtherStorage, match="the storage of this database is new"):
         await hold_to_storage(resources.unit_of_work, ours, "old")
