@@ -68,8 +68,8 @@ async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits
     assert lane is not None
     old = lane.terms
     changed = (
-        (limits.jobs_per_minute, limits.burst, limits.max_jobs)
-        != (old.jobs_per_minute, old.burst, old.max_jobs)
+        (limits.jobs_per_minute, limits.burst, limits.max_jobs, limits.max_batches)
+        != (old.jobs_per_minute, old.burst, old.max_jobs, lane.max_batches)
     ) or (limits.hold is not None and old.held_for is None)
     # What is granted again books its place in the rate again.
     await repository.set_limits(uow.session, project_id, job_type, limits, restart_rate=changed)

@@ -168,6 +168,21 @@ async def test_a_lane_looks_again_for_what_was_given_back_for_later(mill: Any, b
     assert await mill.one("SELECT wake_at < now() + interval '2 s' FROM lanes")
 
 
+async def test_fewer_batches_at_once_take_back_what_the_others_were_granted(mill: Any) -> None:
+    await mill.add_worker()
+    batches = [await opened(mill, 30) for _ in range(3)]
+    await mill.dispatch()
+    await limit(mill, max_batches=1)
+    for _ in range(2):
+        await mill.dispatch()
+    granted = {b for (b,) in await mill.sql("SELECT DISTINCT batch_id FROM chunks WHERE state = 'READY'")}
+    assert granted == {batches[0]}
+    await limit(mill)
+    for batch_id in batches:
+        await mill.run_all(batch_id)
+        await mill.assert_exact(batch_id)
+
+
 async def test_when_a_reason_is_over_nobody_says_it_any_more(mill: Any) -> None:
     await mill.add_worker()
     await limit(mill, hold=Hold("storage moves"))
