@@ -29,6 +29,7 @@ STATUS: Final[Mapping[type[errors.ServiceError], int]] = {
 }
 RETRY_AFTER_S: Final = 2
 SHOWN_INPUT: Final = 1_000
+SHOWN_ERRORS: Final = 50
 
 # What the database says is told by its SQLSTATE: the API speaks no SQL and imports no driver.
 NOT_STORABLE: Final = frozenset({"22000", "22003", "22008", "22021", "22P02", "22P05"})
@@ -92,7 +93,7 @@ def _unprocessable(_request: Request, error: Exception) -> Response:
                     "msg": _text(one["msg"]),
                     "input": _shown(one.get("input")),
                 }
-                for one in found
+                for one in found[:SHOWN_ERRORS]
             ]
         },
         422,

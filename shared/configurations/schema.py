@@ -7,6 +7,7 @@ check below nor an engine ever follows one without an end. References lead to pl
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,6 +27,14 @@ MAX_NESTING: Final = 64
 """Keywords inside each other, references followed."""
 MAX_TREE: Final = 160
 """Of any JSON, whatever it means: objects and lists inside each other."""
+MAX_PARTS: Final = 100_000
+"""Of the same: names and values. A check that tells of each bad one would fill the memory with its words."""
+MAX_BITS: Final = 1_000
+"""Of a whole number. Larger ones are no floats, and a schema is checked with these too."""
+MAX_PATTERN: Final = 1_000
+"""Characters of one pattern: regular expressions are compiled, kept, and tried on the words of documents."""
+MAX_UNROLLED: Final = 20_000
+"""Steps of a pattern with its counted repeats written out, as some engines keep it: `(a{9}){9}` has 81."""
 _SHOWN: Final = 200
 
 _ONE: Final = (
@@ -46,10 +55,14 @@ _REFUSED: Final = ("$dynamicRef", "$recursiveRef", "$anchor", "$dynamicAnchor")
 
 
 def why_not_kept(tree: Any) -> str | None:
-    """Why JSON of a stranger cannot be stored and given back: it is nested too deep, or holds text or numbers
-    that are none. None when it can."""
+    """Why JSON of a stranger cannot be stored and given back: it is nested too deep, has too many parts, or
+    holds text or numbers that are none. None when it can."""
     level: list[Any] = [tree]
+    parts = 0
     for _ in range(MAX_TREE):
+        parts += len(level)
+        if parts > MAX_PARTS:
+            return f"it has more than {MAX_PARTS:,} names and values"
         inner: list[Any] = []
         for value in level:
             if isinstance(value, dict):
@@ -60,6 +73,8 @@ def why_not_kept(tree: Any) -> str | None:
                 return "it holds text that is not Unicode, or a NUL character"
             elif isinstance(value, float) and not math.isfinite(value):
                 return "it holds a number that is not finite"
+            elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+                return "it holds a number that is too large"
         if not inner:
             return None
         level = inner
@@ -199,6 +214,10 @@ class _Scales:
         # Words are compared in no time; other things, each with each, could take minutes.
         if any(isinstance(found, list) and not _is_words(found) for found in lists):
             raise SchemaRefused(path, "required and type, where they are lists, are lists of strings")
+        patterned = node.get("patternProperties")
+        for pattern in (node.get("pattern"), *(patterned if isinstance(patterned, dict) else ())):
+            if isinstance(pattern, str):
+                _look_at_pattern(pattern, path)
         self._count_words(node)
 
     def _count_words(self, node: dict[str, Any]) -> None:
@@ -228,6 +247,36 @@ class _Scales:
         if not isinstance(found, dict | bool):
             raise SchemaRefused(path, f"what is at {reference[:_SHOWN]!r} is no schema")
         return found
+
+
+_STEP: Final = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?P<least>\d*)(?:,(?P<most>\d*))?\}|.", re.DOTALL | re.ASCII
+)
+
+_NOTES: Final = re.compile(r"\(\?(?:#|[A-Za-z-]*x)")
+
+
+def _look_at_pattern(pattern: str, path: str) -> None:
+    if len(pattern) > MAX_PATTERN:
+        raise SchemaRefused(path, f"a pattern has more than {MAX_PATTERN:,} characters")
+    if _NOTES.search(pattern):
+        raise SchemaRefused(path, "a pattern has comments or the flag x, which JSON Schema does not know")
+    sums, last = [0], 0
+    for step in _STEP.finditer(pattern):
+        if step["least"] is not None:
+            times = max(int(step["least"] or 0), int(step["most"] or 0), 1)
+            sums[-1] += last * (times - 1)
+            last *= times
+        elif step[0] == "(":
+            sums.append(0)
+        elif step[0] == ")" and len(sums) > 1:
+            last = sums.pop()
+            sums[-1] += last
+        elif step[0] not in "*+?":
+            last = 1
+            sums[-1] += 1
+    if sum(sums) > MAX_UNROLLED:
+        raise SchemaRefused(path, f"the repeats in a pattern make more than {MAX_UNROLLED:,} steps")
 
 
 def _check_keywords(schema: Mapping[str, Any]) -> None:

@@ -3,7 +3,12 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+LIGHTEST: Final = 0.001
+HEAVIEST: Final = 1_000.0
+"""The bounds of a weight. A lane's virtual time is a sum of 1/weight and never falls: beyond them one start
+would move it to where no other lane ever comes."""
 
 
 class WaitingCode(StrEnum):

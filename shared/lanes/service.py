@@ -1,13 +1,12 @@
 """What others may ask of a lane."""
 
-import math
 from dataclasses import replace
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import InvalidInput
 from shared.lanes import repository
-from shared.lanes.limits import LaneLimits, Waiting
+from shared.lanes.limits import HEAVIEST, LIGHTEST, LaneLimits, Waiting
 from shared.lanes.model import Lane
 from shared.lanes.repository import LaneRow
 from shared.queue.messages import Dispatch
@@ -60,7 +59,7 @@ async def change_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits
     """Replace the limits, the lane locked to the end of the transaction, and ring it. Answers whether what
     may start when is changed by it, a hold included: then what was granted must be decided again.
 
-    Limits below 1 and weights that are no number above 0 are `InvalidInput`.
+    Limits below 1 and weights outside 0.001 to 1,000 are `InvalidInput`.
     """
     _check(limits)
     await open_lane(uow, project_id, job_type)
@@ -142,7 +141,7 @@ def _check(limits: LaneLimits) -> None:
         value = getattr(limits, name)
         if value is not None and not 1 <= value < 2**31:
             raise InvalidInput(f"{name} must be a whole number of 1 or more; leave it out for no limit.")
-    if not (math.isfinite(limits.weight) and limits.weight > 0):
-        raise InvalidInput("weight must be a number above 0.")
+    if not LIGHTEST <= limits.weight <= HEAVIEST:
+        raise InvalidInput(f"weight must be a number from {LIGHTEST:g} to {HEAVIEST:,.0f}.")
     if limits.hold is not None and not limits.hold.reason.strip():
         raise InvalidInput("hold.reason must say why.")

@@ -13,7 +13,7 @@ from shared.errors import InvalidInput, NotFound
 from shared.jobs import limiting as job_limiting
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
-from shared.lanes.limits import Hold, LaneLimits
+from shared.lanes.limits import HEAVIEST, LIGHTEST, Hold, LaneLimits
 from shared.lanes.model import MAX_FILES
 from shared.projects import service as project_service
 from shared.projects.model import Project
@@ -45,7 +45,7 @@ class LimitsBody(BaseModel):
     max_jobs: Count | None = None
     max_batches: Count | None = None
     max_files: Count = MAX_FILES
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(ge=LIGHTEST, le=HEAVIEST)] = 1.0
     hold: HoldBody | None = None
 
 

@@ -28,6 +28,7 @@ FIRST_PIECE: Final = 60_000
 _SPLITS: Final = 2
 _REMEMBERED: Final = 256
 _BEGUN: Final = 64
+_MOST_FIGURES: Final = 300
 
 
 class _Ended(Exception):
@@ -166,7 +167,7 @@ class LanguageModel:
                 message = f"The model's answer was cut off, at {room} or at the end of its context."
                 raise _Ended(FailureCode.SCHEMA_INVALID, message)
             return await self._join(task, halves, splits=splits - 1)
-        value = _object_in(answer.text)
+        value = object_in(answer.text)
         return await asyncio.to_thread(_believe, task, value, piece)
 
     async def _ask(self, task: _Task, piece: Piece, max_tokens: int) -> Words | TooLong:
@@ -236,16 +237,21 @@ def _whole(schema: Mapping[str, Any], taken: Taken) -> Taken:
     return Taken(data, gathering.annotate(data, taken.fields))
 
 
-def _object_in(text: str) -> dict[str, Any]:
-    """The one object of an answer, in a fence of markdown or not."""
+def object_in(text: str) -> dict[str, Any]:
+    """The one object of an answer, in a fence of markdown or not. Numbers too large for a float are null."""
     bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
-        value = json.loads(bare)
+        value = json.loads(bare, parse_int=_whole_number)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise _Ended(FailureCode.SCHEMA_INVALID, "The model's answer is not a JSON object.")
     return value
+
+
+def _whole_number(figures: str) -> int | None:
+    # One that is no float breaks whoever compares it with one.
+    return int(figures) if len(figures) <= _MOST_FIGURES else None
 
 
 def _forget_oldest(memory: OrderedDict[str, Any], most: int) -> None:

@@ -270,8 +270,25 @@ def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationEr
         yield ValidationError(f"could not be matched against {pattern!r}")
 
 
+def _nothing(_: Any, __: Any, ___: Any, ____: Any) -> Iterator[ValidationError]:
+    yield from ()
+
+
+def _no_more(validator: Any, allowed: Any, value: Any, schema: Schema) -> Iterator[ValidationError]:
+    if "patternProperties" not in schema:
+        yield from Draft202012Validator.VALIDATORS["additionalProperties"](validator, allowed, value, schema)
+
+
+# Names are matched against patterns without a limit on time there, and hold the process meanwhile: patterns
+# of names hold nobody.
 _Checked = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern}
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "patternProperties": _nothing,
+        "additionalProperties": _no_more,
+        "unevaluatedProperties": _nothing,
+    },
 )
 
 

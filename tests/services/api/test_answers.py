@@ -278,3 +278,13 @@ async def test_odd_keys_are_told_too(http: httpx.AsyncClient) -> None:
     body = '{"tier": "fast", "version": "latest", "\\ud800": 1, "source_url": "\\ud800"}'
     found = await http.post("/api/v2/parse", content=body, headers={"content-type": "application/json"})
     assert found.status_code == 422
+
+
+async def test_a_flood_of_wrong_values_is_refused_in_few_words(http: httpx.AsyncClient) -> None:
+    fields = {"file_input": "x", "configuration_id": "c"}
+    for wrong, words in ((1_000, 50), (200_000, 1)):
+        body = {**fields, "webhook_configurations": [0] * wrong}
+        found = await http.post("/api/v2/extract", json=body)
+        assert found.status_code == 422
+        assert len(found.json()["detail"]) == words
+        assert len(found.content) < 50_000

@@ -252,6 +252,8 @@ async def test_waiting_for_a_limit_earns_no_credit_before_others(mill: Any) -> N
         {"max_jobs": -1},
         {"weight": float("nan")},
         {"weight": 0.0},
+        {"weight": 1e-300},
+        {"weight": 1e300},
         {"max_files": 2**31},
         {"hold": Hold(" ")},
     ],

@@ -50,6 +50,7 @@ def doubling(levels: int, keyword: str) -> dict[str, Any]:
         with_(a=True),
         nested(7),
         with_(**{f"p{n}": {} for n in range(5_000)}),
+        with_(a={"pattern": r"^[A-Z]{2}\d{2}[{}()A-Z0-9]{1,30}\{9999\}$"}, b={"pattern": "(.{1,200}){50}"}),
     ],
 )
 def test_good_ones(schema: dict[str, Any]) -> None:
@@ -70,6 +71,13 @@ def test_good_ones(schema: dict[str, Any]) -> None:
         (with_(a={"items": {"default": "x"}}), "$.properties.a.items.default", "must be null"),
         (with_(a={"pattern": "("}), "$.properties.a.pattern", "regex"),
         (with_(a={"pattern": "a{99999999999}"}), "$", "pattern"),
+        (with_(a={"pattern": "((a{100}){100}){100}"}), "$.properties.a", "more than 20,000 steps"),
+        (with_(a={"patternProperties": {"(a{200}[)]{,200}){0,200}": {}}}), "$.properties.a", "steps"),
+        (with_(a={"pattern": "((ab){,200}){,200}"}), "$.properties.a", "steps"),
+        (with_(a={"pattern": "(?x)(a{200}#)\n){200}"}), "$.properties.a", "flag x"),
+        (with_(a={"pattern": "a" * 1_001}), "$.properties.a", "1,000 characters"),
+        (with_(a={"multipleOf": 10**400}), "$", "too large"),
+        ({**with_(a=TEXT), "x-own": [0] * 100_000}, "$", "100,000 names and values"),
         (with_(a={"$ref": "https://example.com/s.json"}), "$.properties.a.$ref", "in this schema"),
         (with_(a={"$ref": "other.json#/a"}), "$.properties.a.$ref", "in this schema"),
         (with_(a={"$ref": "#/$defs/none"}), "$.properties.a.$ref", "nothing is at"),

@@ -72,6 +72,8 @@ async def queues(admin: httpx.AsyncClient) -> list[dict[str, Any]]:
         {"max_jobs": -1},
         {"max_files": 2**31},
         {"weight": 0},
+        {"weight": 1e-300},
+        {"weight": 1e300},
         {"weight": "many"},
         {"hold": {"reason": ""}},
         {"hold": {"until": None}},
