@@ -17,6 +17,7 @@ from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractRequest
 from shared.configurations.service import PARSE_PARAMETERS
 from shared.errors import InvalidInput
+from shared.db.repository import DEFAULT_PAGE
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.result import ResultDocument
@@ -143,8 +144,10 @@ async def list_pages(
     storage: Storage,
 ) -> PageOf[ExtractJobOut]:
     """A page of extract jobs, newest first, those of batches included. Results are in none of them."""
+    # For the metadata whole results are read: a page of them is a small one.
+    size = min(page.size, DEFAULT_PAGE) if "extract_metadata" in expand else page.size
     found = await job_service.list_jobs(
-        uow, project_id, JobType.EXTRACT, filters=filters, size=page.size, after=page.after, count=page.count
+        uow, project_id, JobType.EXTRACT, filters=filters, size=size, after=page.after, count=page.count
     )
     views = found.items
     if expand & {"configuration", "extract_metadata"}:

@@ -19,7 +19,7 @@ def open_engine(
     }
     connect_args = {"server_settings": settings, "timeout": 10, "command_timeout": statement_timeout_s + 10}
     if not pooled:
-        return create_async_engine(url, poolclass=NullPool, connect_args=connect_args)
+        return create_async_engine(url, poolclass=NullPool, connect_args=connect_args, hide_parameters=True)
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -28,4 +28,6 @@ def open_engine(
         pool_pre_ping=True,
         pool_recycle=1800,
         connect_args=connect_args,
+        # An error in a log must not carry what a request brought: hashes of keys, names, schemas.
+        hide_parameters=True,
     )
