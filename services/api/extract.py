@@ -16,8 +16,8 @@ from shared import ids
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractRequest
 from shared.configurations.service import PARSE_PARAMETERS
-from shared.errors import InvalidInput
 from shared.db.repository import DEFAULT_PAGE
+from shared.errors import InvalidInput
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.result import ResultDocument
