@@ -15,11 +15,10 @@ from services.worker.extraction import Extracting
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from shared.db.outage import will_pass
-from shared.jobs import running
+from shared.jobs import limiting, running
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
-from shared.lanes import service as lane_service
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 
@@ -212,7 +211,7 @@ class ChunkRun:
 
         async def hold() -> None:
             async with self._runtime.unit_of_work() as uow:
-                await lane_service.hold_for(
+                await limiting.hold_for(
                     uow, self._chunk.project_id, self._chunk.job_type, reason=reason, seconds=after
                 )
                 await uow.commit()

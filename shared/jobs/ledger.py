@@ -264,8 +264,8 @@ async def close(session: AsyncSession, chunk: TakenChunk, *, seconds: float) -> 
 async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, reason: str | None) -> bool:
     """Give the chunk back, due again in `after` seconds. No loss is counted. False: fenced.
 
-    For later, in a lane with limits, it waits for a grant then: it must not fill a place meanwhile. The
-    caller has seen to it that the lane looks then.
+    For later, in a lane with limits or on hold, it waits for a grant then: it must not fill a place
+    meanwhile. The caller has seen to it that the lane looks then.
     """
     where = "id = :job" if chunk.job_id else "batch_id = :batch AND seq BETWEEN :lo AND :hi"
     done = await session.execute(
@@ -275,7 +275,8 @@ async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, rea
             f"  WHERE {where} AND status = 'PENDING'),"
             " state = CASE WHEN CAST(:a AS float8) > 0 AND EXISTS (SELECT 1 FROM lanes l"
             "   WHERE l.project_id = chunks.project_id AND l.job_type = chunks.job_type"
-            "   AND num_nonnulls(l.max_jobs, l.jobs_per_minute) > 0) THEN 'WAITING' ELSE 'READY' END,"
+            "   AND (num_nonnulls(l.max_jobs, l.jobs_per_minute) > 0 OR l.hold_until > now()))"
+            "  THEN 'WAITING' ELSE 'READY' END,"
             " due_at = now() + make_interval(secs => CAST(:a AS float8))"
             " WHERE id = :c AND token = :tok AND state = 'TAKEN' RETURNING true"
         ),

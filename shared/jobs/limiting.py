@@ -18,3 +18,14 @@ async def set_limits(uow: UnitOfWork, project_id: UUID, job_type: str, limits: L
     if await lane_service.change_limits(uow, project_id, job_type, limits):
         await reclaim.recall(uow.session, project_id, job_type)
     return await lane_service.get_limits(uow, project_id, job_type)
+
+
+async def hold_for(uow: UnitOfWork, project_id: UUID, job_type: str, *, reason: str, seconds: float) -> bool:
+    """Nothing of the lane starts for so many seconds, because somebody whom its jobs ask is away or wants
+    fewer questions. A hold that ends later stays as it is. Answers whether the lane is held by this; the
+    caller commits before it locks anything else."""
+    held = await lane_service.hold_for(uow, project_id, job_type, reason=reason, seconds=seconds)
+    if held:
+        await reclaim.recall(uow.session, project_id, job_type)
+        await lane_service.ring(uow, project_id, job_type)
+    return held

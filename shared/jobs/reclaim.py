@@ -131,7 +131,9 @@ async def recall(session: AsyncSession, project_id: UUID, job_type: str) -> None
     """What the lane granted and nobody started waits for a grant again. The caller holds the lane."""
     await session.execute(
         text(
-            "UPDATE chunks SET state = 'WAITING', due_at = least(due_at, now())"
+            "UPDATE chunks SET state = 'WAITING',"
+            # What was given back for later keeps its time.
+            " due_at = CASE WHEN reason IS NULL THEN least(due_at, now()) ELSE due_at END"
             " WHERE id IN (SELECT id FROM chunks WHERE project_id = :p AND job_type = :t"
             "  AND state = 'READY' ORDER BY id FOR UPDATE) AND state = 'READY'"
         ),

@@ -171,7 +171,7 @@ async def test_the_lane_waits_for_upstream_and_nobody_is_blamed(
     twin.go.set()
     await work(runtime, QUEUE, slice_s=5)
     chunk = await chunk_row(runtime)
-    assert (chunk.state, chunk.losses, chunk.reason) == ("READY", 0, outcome.reason)
+    assert (chunk.state, chunk.losses, chunk.reason) == ("WAITING", 0, outcome.reason)
     assert (await job_row(runtime, job)).status == "PENDING"
     assert await runtime.is_fit()
     reason, held_for = await hold_of(runtime)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.batches import service as batch_service
-from shared.jobs import running
+from shared.jobs import limiting, running
 from shared.jobs import service as job_service
 from shared.lanes import service as lane_service
 from shared.lanes.limits import Hold
@@ -181,6 +181,27 @@ async def test_fewer_batches_at_once_take_back_what_the_others_were_granted(mill
     for batch_id in batches:
         await mill.run_all(batch_id)
         await mill.assert_exact(batch_id)
+
+
+async def test_a_batch_whose_upstream_is_away_is_throttled_and_goes_on_after(mill: Any) -> None:
+    await mill.add_worker()
+    batch_id = await opened(mill, 12)
+    await mill.dispatch()
+    held = await mill.taken()
+    reason = "UPSTREAM_DOWN: connection refused"
+    async with mill.resources.unit_of_work() as uow:
+        assert await limiting.hold_for(uow, mill.project_id, KIND, reason=reason, seconds=30)
+        await uow.commit()
+    async with mill.resources.unit_of_work() as uow:
+        await running.release(uow, held.chunk, [], after=30, reason=reason)
+    await mill.dispatch()
+    row = await mill.batch(batch_id)
+    assert (row.status, row.wait["code"], row.wait["scope"]) == ("THROTTLED", "UPSTREAM_DOWN", "upstream")
+    await mill.sql("UPDATE lanes SET hold_until = now()")
+    await mill.sql("UPDATE chunks SET due_at = now()")
+    await mill.run_all(batch_id)
+    await mill.assert_exact(batch_id)
+    assert (await mill.batch(batch_id)).ok == 12
 
 
 async def test_when_a_reason_is_over_nobody_says_it_any_more(mill: Any) -> None:

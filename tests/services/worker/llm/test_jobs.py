@@ -56,7 +56,7 @@ async def test_an_endpoint_that_is_away_holds_the_lane_and_blames_no_job(
         held = await uow.session.execute(text("SELECT hold_reason FROM lanes WHERE hold_until > now()"))
         assert held.scalar_one() == chunk.reason
     assert view.status == "THROTTLED"
-    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert (chunk.state, chunk.losses) == ("WAITING", 0), "it fills no place while the lane is on hold"
     assert chunk.reason.startswith("UPSTREAM_DOWN")
     await runtime.extractor.close()
     runtime.extractor = good
