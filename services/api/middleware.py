@@ -15,7 +15,7 @@ from shared.telemetry import bind
 
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-MAX_JSON: Final = 8 << 20
+MAX_JSON: Final = 2 << 20  # the largest thing that is asked for, a schema, has 150,000 bytes
 UNKNOWN_ROUTE: Final = "unknown"
 GONE: Final = 499  # as proxies say it: the client went away before the answer
 
