@@ -77,7 +77,7 @@ async def retry_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
     else:
         opened = await survey.copy_alone(uow.session, job.id, file_input=show(Kind.FILE, job.file_id))
     if opened is None:
-        raise Conflict("The job changed at the same time, or a worker still lets go of it. Look at it again.")
+        raise Conflict("The job changed at the same time, or is being tried again already. Look at it again.")
     await service.grant_alone(uow, place, opened)
     return await get_job(uow, opened)
 

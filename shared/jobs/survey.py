@@ -144,7 +144,8 @@ async def reopen_job(session: AsyncSession, job_id: UUID) -> bool:
 
 async def copy_alone(session: AsyncSession, job_id: UUID, *, file_input: str) -> UUID | None:
     """A new job without a batch over the same file, with the configuration of the batch of `job_id`. None
-    when that one did not end badly."""
+    when that one did not end badly, or such a job over the same file has no end yet: asked twice is asked
+    once. The caller holds the lane, so of two at once one sees the other."""
     made = await session.execute(
         text(
             "INSERT INTO jobs (project_id, job_type, directory_file_id, file_id, name, size_bytes, sha256,"
@@ -152,7 +153,10 @@ async def copy_alone(session: AsyncSession, job_id: UUID, *, file_input: str) ->
             " SELECT j.project_id, j.job_type, j.directory_file_id, j.file_id, j.name, j.size_bytes,"
             "  j.sha256, b.config -> 'parameters', b.configuration_id, :input, j.parse_job_id"
             " FROM jobs j JOIN batches b ON b.id = j.batch_id"
-            " WHERE j.id = :j AND j.status IN ('FAILED','CANCELLED') AND j.deleted_at IS NULL RETURNING id"
+            " WHERE j.id = :j AND j.status IN ('FAILED','CANCELLED') AND j.deleted_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM chunks c JOIN jobs k ON k.id = c.job_id"
+            "  WHERE c.project_id = j.project_id AND c.job_type = j.job_type AND c.state <> 'DONE'"
+            "  AND k.batch_id IS NULL AND k.directory_file_id = j.directory_file_id) RETURNING id"
         ),
         {"j": job_id, "input": file_input},
     )

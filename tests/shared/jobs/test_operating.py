@@ -1,5 +1,6 @@
 """What an operator does to jobs and chunks, among rivals."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -174,3 +175,20 @@ async def test_a_retry_waits_for_the_limits_of_its_lane(mill: Mill, bells: Heard
 async def test_a_job_that_nobody_knows_is_not_found(mill: Mill) -> None:
     with pytest.raises(NotFound):
         await retry(mill, uuid4())
+
+
+async def test_a_job_of_a_batch_that_is_tried_again_already_is_not_tried_twice(
+    mill: Mill, an_end: Any
+) -> None:
+    batch = await mill.open_batch(1)
+    await mill.advance(batch)
+    await mill.dispatch()
+    held = await mill.taken()
+    await mill.close(held.chunk, [an_end(held.chunk, held.files[0], "TIMEOUT")])
+    await mill.run_all(batch)
+    job: UUID = await mill.one("SELECT id FROM jobs WHERE batch_id = :b", b=batch)
+    done = await asyncio.gather(retry(mill, job), retry(mill, job), return_exceptions=True)
+    assert sorted(isinstance(one, Conflict) for one in done) == [False, True]
+    again = await mill.taken()
+    await mill.close(again.chunk, [an_end(again.chunk, again.files[0], "TIMEOUT")])
+    assert (await retry(mill, job)).status == "PENDING", "its retry has an end, so there may be another"
