@@ -129,7 +129,7 @@ async def test_a_job_whose_chunk_is_still_held_is_not_opened_twice(mill: Mill) -
         p=mill.project_id,
         j=job,
     )
-    with pytest.raises(Conflict, match="lets go"):
+    with pytest.raises(Conflict, match="tried again already"):
         await retry(mill, job)
     assert await mill.one("SELECT status FROM jobs") == "FAILED"
 
