@@ -1,5 +1,6 @@
 """Migrations against a real server: up, down, up again, and the schema is the one of the models."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -165,3 +166,28 @@ def test_times_have_a_zone(table: Any) -> None:
         for column in table.columns
         if column.type.python_type.__name__ == "datetime" and not column.type.timezone
     ]
+
+
+async def test_an_upgrade_beside_a_close_waits_and_does_not_deadlock(empty_engine: AsyncEngine) -> None:
+    """The program before goes on while the schema moves: it locks a chunk, then its jobs."""
+    await migrate(empty_engine, command.upgrade, "0001")
+    async with empty_engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO jobs (project_id, job_type, file_id, name, size_bytes, sha256)"
+                " VALUES (gen_random_uuid(), 'parse_v2', gen_random_uuid(), 'n', 1, '')"
+            )
+        )
+        await connection.execute(
+            text(
+                "INSERT INTO chunks (project_id, job_type, queue, job_id, size, rank)"
+                " SELECT project_id, job_type, 'parse', id, 1, 0 FROM jobs"
+            )
+        )
+    async with empty_engine.connect() as holder:
+        await holder.execute(text("SELECT stop FROM chunks FOR UPDATE"))
+        upgrade = asyncio.create_task(migrations.upgrade(empty_engine))
+        await asyncio.sleep(0.7)
+        await holder.execute(text("UPDATE jobs SET pages = 1"))
+        await holder.commit()
+        assert await upgrade == migrations.head()
