@@ -180,15 +180,20 @@ async def _portion(turn: _Round, batch_id: UUID, startable: int) -> _Portion | N
         return None
     pace = await orchestration.fold(session, batch_id) or batch.seconds_per_file
     batch = replace(batch, seconds_per_file=pace)
-    ranges: list[tuple[int, int, int]] = []
     if turn.budget.room:
         size = min(chunk_size(batch, turn.slots), turn.budget.portion(turn.slots), turn.budget.room)
         # What is granted ahead of its time fills no place of those that could start now.
         ahead = min(turn.budget.chunks_ahead(size), MOST_CHUNKS) - turn.usage.ahead
         room = window(pace, size, turn.slots) - turn.usage.due - startable
-        if room > 0:
-            ranges = list(await orchestration.cut(session, batch, size=size, most=max(room, ahead)))
+        ranges = await _cut(turn, batch, size=size, most=max(room, ahead)) if room > 0 else []
+    else:
+        # Files that ended by themselves, as cancelled ones do, need no grant.
+        ranges = [part for part in await _cut(turn, batch, size=1, most=1) if part[2] == 0]
     return _Portion(batch.vtime, batch.id, batch, ranges, batch.fed_seq)
+
+
+async def _cut(turn: _Round, batch: OpenBatch, *, size: int, most: int) -> list[tuple[int, int, int]]:
+    return list(await orchestration.cut(turn.uow.session, batch, size=size, most=most))
 
 
 async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
@@ -200,15 +205,16 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
     vtime = turn.lane.vtime
     while heap and len(rows) < places:
         portion = heapq.heappop(heap)
-        lo, hi, size = portion.ranges[0]
+        lo, hi, size = portion.ranges.pop(0)
         if size > turn.budget.room:
-            if size != hi - lo + 1 or not turn.budget.room:
+            if not turn.budget.room:
                 continue
-            # No gap in the range: the part that fits is known without asking.
-            portion.ranges.insert(0, (lo, lo + turn.budget.room - 1, turn.budget.room))
-            portion.ranges[1] = (lo + turn.budget.room, hi, size - turn.budget.room)
-            lo, hi, size = portion.ranges[0]
-        portion.ranges.pop(0)
+            # Only the part that fits; what is left of the range is cut again by a later dispatch.
+            rest = replace(portion.batch, fed_seq=portion.fed_seq)
+            portion.ranges = await _cut(turn, rest, size=turn.budget.room, most=1)
+            if not portion.ranges:
+                continue
+            lo, hi, size = portion.ranges.pop(0)
         portion.fed_seq = hi
         if size == 0:
             await orchestration.count_ended(turn.uow.session, portion.batch, lo, hi)

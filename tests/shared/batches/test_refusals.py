@@ -204,6 +204,28 @@ async def test_a_batch_whose_upstream_is_away_is_throttled_and_goes_on_after(mil
     assert (await mill.batch(batch_id)).ok == 12
 
 
+async def test_files_that_were_cancelled_need_no_grant_and_leave_no_hole(mill: Any) -> None:
+    await mill.add_worker()
+    await limit(mill, hold=Hold("wait"))
+    gone, holed = await opened(mill, 2), await opened(mill, 12)
+    for batch_id, seqs in ((gone, (1, 2)), (holed, (2, 4))):
+        for seq in seqs:
+            job_id = await mill.one("SELECT id FROM jobs WHERE batch_id = :b AND seq = :s", b=batch_id, s=seq)
+            async with mill.resources.unit_of_work() as uow:
+                await job_service.cancel_job(uow, mill.project_id, KIND, job_id)
+                await uow.commit()
+    await mill.dispatch()
+    await mill.advance(gone)
+    await mill.assert_exact(gone)
+    await mill.sql("UPDATE batches SET seconds_per_file = 0.001")
+    await limit(mill, max_jobs=5)
+    await mill.dispatch()
+    assert await files_granted(mill) == 5
+    await limit(mill)
+    await mill.run_all(holed)
+    await mill.assert_exact(holed)
+
+
 async def test_when_a_reason_is_over_nobody_says_it_any_more(mill: Any) -> None:
     await mill.add_worker()
     await limit(mill, hold=Hold("storage moves"))
