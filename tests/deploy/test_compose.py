@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.processes import KNOWN_QUEUES
+from services.cli.queues import KNOWN_QUEUES
 from services.local.valkey import valkey_binary
 from shared import __version__
 from shared.config import Settings

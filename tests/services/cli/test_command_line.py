@@ -104,6 +104,7 @@ def test_version(batchmill: Run) -> None:
         (("up", "--port", "http"), "--port"),
         (("worker", "--queues", "parse,nonsense"), "nonsense"),
         (("worker", "--queues", ","), "at least one"),
+        (("workers", "list", "--queue", "nonsense"), "nonsense"),
         (("keys", "create", "--role", "operator", "--project", "prj-1"), "--project"),
         (("keys", "create", "--for", "soon"), "--for"),
         (("keys", "rotate", "key-1", "--overlap", "1w"), "--overlap"),
