@@ -152,10 +152,8 @@ def _limits(now: Standing) -> Check:
         until = "lifted" if now.hold_until is None else _at(now.hold_until)
         return Check("limits", ok=False, detail=f"on hold until {until}: {now.hold_reason}")
     if now.lane_wait is not None:
-        until = now.lane_wait.get("until")
-        lifts = (
-            f"It lifts at {_at(datetime.fromisoformat(until))}." if until else "Nobody knows when it lifts."
-        )
+        end = now.lane_wait.get("until")
+        lifts = f"It lifts at {_at(datetime.fromisoformat(end))}." if end else "Nobody knows when it lifts."
         return Check("limits", ok=False, detail=f"{now.lane_wait['message']} {lifts}")
     return Check("limits", ok=True, detail="nothing was refused at the last look")
 

@@ -103,7 +103,7 @@ async def change_configuration(
         values["name"] = name
     if parameters is not None:
         if parameters.product_type != found.product_type:
-            raise InvalidInput(f"This is a {found.product_type} configuration; its product cannot change.")
+            raise InvalidInput(f"This configuration is for {found.product_type}; its product cannot change.")
         values["parameters"] = options.dump(parameters)
         await _check(uow, project_id, values["parameters"])
     return await repository.change(uow.session, found, values) if values else found
@@ -122,7 +122,7 @@ async def resolve(
     found = await get_configuration(uow, project_id, configuration_id)
     own = "parse_v2" if isinstance(found, Preset) else found.product_type
     if own != product_type:
-        raise InvalidInput(f"{configuration_id} is a {own} configuration, and the job is {product_type}.")
+        raise InvalidInput(f"{configuration_id} is a configuration for {own}, and the job is {product_type}.")
     if own == Product.EXTRACT:
         return await _snapshot(uow, project_id, found.parameters)
     return options.settle_version(own, found.parameters)

@@ -35,7 +35,9 @@ def read_choice(text: str | None) -> ConfigChoice:
         parameters = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Stop(
-            f"CONFIG {chosen}: no configuration id (cfg-...), and {error.strerror}.", ExitCode.USAGE
+            f"CONFIG {chosen}: it is no configuration id (cfg-...), and as a file it cannot be read:"
+            f" {error.strerror}.",
+            ExitCode.USAGE,
         ) from None
     except (ValueError, RecursionError) as error:
         raise Stop(f"CONFIG {chosen} is no JSON: {error}.", ExitCode.USAGE) from None

@@ -37,6 +37,23 @@ async def test_what_is_not_ours_says_so(http: httpx.AsyncClient) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("pages", "prefix"),
+    [
+        (DIRECTORIES, "dir"),
+        (BATCHES, "bat"),
+        ("/api/v2/parse", "pjb"),
+        ("/api/v2/extract", "ext"),
+    ],
+)
+async def test_an_unknown_id_is_told_as_it_is_written(
+    http: httpx.AsyncClient, pages: str, prefix: str
+) -> None:
+    shown = f"{prefix}-019e8a52-6a3e-7c62-9b1d-3a4a1f0f9e11"
+    found = await http.get(f"{pages}/{shown}")
+    assert (found.status_code, shown in found.text) == (404, True), found.text
+
+
 async def test_an_answer_has_the_id_of_its_request(http: httpx.AsyncClient) -> None:
     own = await http.get("/health", headers={"x-request-id": "my-id.1"})
     assert own.headers["x-request-id"] == "my-id.1"
