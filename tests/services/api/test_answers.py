@@ -112,6 +112,17 @@ async def test_what_cannot_be_stored_is_400(http: httpx.AsyncClient, body: dict[
     assert (found.status_code, "NUL" in found.text) == (400, True)
 
 
+async def test_a_name_of_a_configuration_that_cannot_be_stored_is_named(http: httpx.AsyncClient) -> None:
+    pages = "/api/v1/beta/configurations"
+    body = {"name": "a", "parameters": {"product_type": "parse_v2", "tier": "fast", "version": "latest"}}
+    made = (await http.post(pages, json=body)).json()["id"]
+    for found in (
+        await http.post(pages, json={**body, "name": "a\x00b"}),
+        await http.put(f"{pages}/{made}", json={"name": "a\x00b"}),
+    ):
+        assert (found.status_code, found.json()["detail"][:5]) == (400, "name:"), found.text
+
+
 async def test_text_in_filters_cannot_break_a_query(http: httpx.AsyncClient) -> None:
     made = (await http.post(DIRECTORIES, json={"name": "d"})).json()["id"]
     for path, name in (
