@@ -15,7 +15,8 @@ from rich.text import Text
 
 WHOLE: Final = 44
 """Cells up to this width are never broken: every id is shorter."""
-BETWEEN: Final = 2
+BETWEEN: Final = 3
+"""Taken by what stands between two columns."""
 PIPE: Final = 10_000
 """Where no terminal has a width, a record is one line."""
 
@@ -35,7 +36,7 @@ def print_records(
     rows = [[cell(record.get(name)) for name in shown] for record in records]
     console = _console()
     widest = [max(map(cell_len, (name, *column))) for name, *column in zip(shown, *rows, strict=True)]
-    if sum(min(width, WHOLE) for width in widest) + BETWEEN * len(shown) > console.width:
+    if sum(min(width, WHOLE) for width in widest) + BETWEEN * len(shown) > console.width + 1:
         blocks = [_lines(dict(zip(shown, row, strict=True))) for row in rows]
         typer.echo("\n\n".join("\n".join(block) for block in blocks))
         return
