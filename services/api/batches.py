@@ -17,11 +17,15 @@ from shared.batches.model import Batch
 from shared.batches.service import BatchFilters, BatchResult, Progress
 from shared.configurations import service as configuration_service
 from shared.jobs.lifecycle import JobType
+from shared.lanes.limits import WaitingCode
 
 router = APIRouter(tags=["batches"])
 BASE = "/api/v2/batches"
 
 NO_ID = UUID(int=0)
+
+AT_A_PACE = frozenset({WaitingCode.PROJECT_RATE, WaitingCode.PROJECT_CONCURRENCY, WaitingCode.WINDOW_FULL})
+"""What a batch waits for and moves all the same."""
 
 
 class JobConfig(BaseModel):
@@ -71,7 +75,8 @@ class ResultOut(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far a batch is, in files: an extension. `total` grows while the directory is read."""
+    """How far a batch is, in files: an extension. `total` grows while the directory is read.
+    `files_per_second` is of files that were worked on; `eta_seconds` is null where nobody can tell."""
 
     total: int
     unmapped: int
@@ -146,10 +151,9 @@ def show_result(result: BatchResult, kind: JobType) -> ResultOut:
 
 
 def show_progress(progress: Progress, waiting: dict[str, Any] | None) -> ProgressOut:
-    """The counts, what they say of the pace (files ended a second since the start), and why it waits."""
-    ended = progress.completed + progress.failed + progress.cancelled
-    left = progress.pending + progress.running
-    pace = ended / progress.seconds if progress.seconds > 0 else 0.0
+    """The counts, what they say of the pace (files worked on a second since the start), and why it waits."""
+    worked = progress.completed + progress.failed
+    pace = worked / progress.seconds if progress.seconds > 0 else 0.0
     return ProgressOut(
         total=progress.total,
         unmapped=progress.unmapped,
@@ -160,9 +164,20 @@ def show_progress(progress: Progress, waiting: dict[str, Any] | None) -> Progres
         cancelled=progress.cancelled,
         reused=0,
         files_per_second=round(pace, 3),
-        eta_seconds=round(left / pace, 1) if left and pace else None,
+        eta_seconds=_eta(progress.pending + progress.running, pace, waiting or {}),
         waiting=waiting,
     )
+
+
+def _eta(left: int, pace: float, waiting: dict[str, Any]) -> float | None:
+    """Seconds to the end: at the rate that binds, else at the pace so far. None while nobody can tell when
+    it goes on."""
+    code = waiting.get("code")
+    if code is not None and code not in AT_A_PACE:
+        return None
+    if code == WaitingCode.PROJECT_RATE and (limit := waiting.get("limit")):
+        pace = limit / 60
+    return round(left / pace, 1) if left and pace else None
 
 
 @router.post(BASE, status_code=201)

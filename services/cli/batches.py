@@ -103,7 +103,12 @@ def cancel_batch(
             return _record(await client.batches.cancel(batch_id))
 
     with api_errors():
-        print_record(asyncio.run(cancel()), as_json=as_json)
+        record = asyncio.run(cancel())
+    if as_json:
+        print_record(record, as_json=True)
+    else:
+        over = record["status"] == "CANCELLED"
+        typer.echo(f"{record['id']} is {'CANCELLED' if over else 'being cancelled'}")
 
 
 @app.command("explain")
@@ -117,7 +122,7 @@ def explain_batch(
 ) -> None:
     """Say why a batch moves or does not, check by check. Needs the operator's key."""
     from services.cli.operators import find_desk
-    from services.cli.tables import print_record, print_records
+    from services.cli.tables import moment, print_record, print_records
 
     found = find_desk(base_url, operator_key, data_dir).get(f"/batches/{batch_id}/explain")
     if as_json:
@@ -129,10 +134,11 @@ def explain_batch(
             "state": found["state"],
             "waits for": waiting.get("code"),
             "because": waiting.get("message"),
-            "until": waiting.get("until"),
-            "next look at": found["next_look_at"],
+            "until": moment(waiting.get("until")),
+            "next look at": moment(found["next_look_at"]),
         }
     )
+    typer.echo()
     print_records([{**one, "ok": "yes" if one["ok"] else "NO"} for one in found["checks"]], CHECKS)
 
 

@@ -30,11 +30,13 @@ EMBEDDED: Final = "none set: 'batchmill up' brings its own"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw. `advice` is empty when all is well."""
+    """What a check saw. `advice` is empty when all is well. Not `seen` is what could not be looked at: it is
+    not set, or something before it failed."""
 
     name: str
     detail: str
     advice: str = ""
+    seen: bool = True
 
     @property
     def ok(self) -> bool:
@@ -54,9 +56,11 @@ async def stack(settings: Settings) -> Finding:
     try:
         from services.local.stack import attach
     except ModuleNotFoundError as missing:
-        return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)")
+        return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)", seen=False)
     live = await attach(settings.data_dir)
-    return Finding("stack", f"live at {live.base_url}" if live else f"none lives on {settings.data_dir}")
+    if live is None:
+        return Finding("stack", f"none lives on {settings.data_dir}", seen=False)
+    return Finding("stack", f"live at {live.base_url}")
 
 
 async def database(settings: Settings) -> Finding:
@@ -64,7 +68,7 @@ async def database(settings: Settings) -> Finding:
     try:
         url = settings.database_url()
     except MissingSetting:
-        return Finding("database", EMBEDDED)
+        return Finding("database", EMBEDDED, seen=False)
     engine = open_engine(url, name="doctor", pooled=False)
     try:
         with refusals():
@@ -95,7 +99,7 @@ async def broker(settings: Settings) -> Finding:
     try:
         url = settings.broker_url()
     except MissingSetting:
-        return Finding("broker", EMBEDDED)
+        return Finding("broker", EMBEDDED, seen=False)
 
     def knock() -> None:
         with Connection(url, connect_timeout=BROKER_PATIENCE_S) as connection:  # type: ignore[no-untyped-call]
@@ -117,7 +121,7 @@ async def storage(settings: Settings) -> Finding:
     """A blob can be written and deleted."""
     url = settings.storage_url()
     if settings.storage.url is None and not settings.data_dir.exists():
-        return Finding("storage", f"{url}, made when it is needed")
+        return Finding("storage", f"{url}, made when it is needed", seen=False)
     # Building the store makes its folder, so even that may be refused.
     try:
         resources = without_bells(settings, name="doctor", needs_database=False)
@@ -142,9 +146,9 @@ async def mark(settings: Settings) -> Finding:
         with refusals():
             standing = await look(resources.unit_of_work, resources.storage)
     except MissingSetting:
-        return Finding("mark", EMBEDDED)
+        return Finding("mark", EMBEDDED, seen=False)
     except (Stop, OSError):
-        return Finding("mark", "not compared: see database and storage above")
+        return Finding("mark", "not compared: see database and storage above", seen=False)
     finally:
         if resources is not None:
             await resources.close()

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from services.cli.checks import Finding
 
 
 def doctor(
@@ -20,13 +23,13 @@ def doctor(
     code 1 when something is to be done."""
     import asyncio
 
-    from services.cli.checks import CHECKS, Finding
+    from services.cli.checks import CHECKS
     from services.cli.server_checks import SERVER_CHECKS
     from services.cli.settings import load_settings
 
     settings = load_settings(data_dir)
 
-    async def look() -> list[Finding]:
+    async def look() -> list["Finding"]:
         return [await check(settings) for check in (*CHECKS, *SERVER_CHECKS)]
 
     findings = asyncio.run(look())
@@ -35,7 +38,13 @@ def doctor(
         typer.echo(json.dumps(rows, indent=2))
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name:<11} {finding.detail}")
+            typer.echo(f"{_word(finding)}  {finding.name:<11} {finding.detail}")
             if finding.advice:
                 typer.echo(f"      {'':<11} {finding.advice}")
     return ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.FAILED
+
+
+def _word(finding: "Finding") -> str:
+    if not finding.ok:
+        return "FAIL"
+    return "ok  " if finding.seen else "-   "

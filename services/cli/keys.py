@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from shared.db.unit_of_work import UnitOfWork
+    from shared.projects.model import ApiKey
 
 app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
 
@@ -25,6 +26,7 @@ COLUMNS = ("role", "project_id", "name", "starts_with", "expires_at", "revoked_a
 KeyId = Annotated[
     str, typer.Argument(help="Its first characters as 'keys list' shows them, or its id, key-...")
 ]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 Length = Annotated[
     str | None, typer.Option("--for", help="How long the key works, such as 90d; default: for ever.")
 ]
@@ -45,6 +47,8 @@ def create(
         str | None, typer.Option(help="Project id (prj-...); default: the default project, made if need be.")
     ] = None,
     length: Length = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Make a key. Its text is shown once and cannot be had again."""
     from services.cli.default_project import default_project, existing_project
@@ -55,7 +59,7 @@ def create(
         raise typer.BadParameter("an operator key opens every project.", param_hint="--project")
     expires_at = _end(length)
 
-    async def make(uow: "UnitOfWork") -> str:
+    async def make(uow: "UnitOfWork") -> dict[str, object]:
         wanted = None
         if role is KeyRole.PROJECT:
             found = default_project(uow) if project is None else existing_project(uow, project)
@@ -65,32 +69,19 @@ def create(
         )
         detail = {"role": row.role, "name": name, "expires_at": row.expires_at and str(row.expires_at)}
         await _record(uow, "key.create", show(Kind.API_KEY, row.id), wanted, detail)
-        return token
+        return _shown(row) | {"token": token}
 
-    typer.echo(_on_the_database(make))
+    _print_new(_on_the_database(make), as_json=as_json)
 
 
 @app.command("list")
-def list_keys(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False) -> None:
+def list_keys(*, as_json: Json = False) -> None:
     """List keys: role, project, first characters, when they end. Never their text."""
     from services.cli.tables import print_records
-    from shared.ids import Kind, show
     from shared.projects import service as project_service
 
     async def fetch(uow: "UnitOfWork") -> list[dict[str, object]]:
-        return [
-            {
-                "id": show(Kind.API_KEY, key.id),
-                "role": key.role,
-                "project_id": key.project_id and show(Kind.PROJECT, key.project_id),
-                "name": key.name,
-                "starts_with": key.prefix,
-                "created_at": key.created_at.isoformat(timespec="seconds"),
-                "expires_at": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
-                "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
-            }
-            for key in await project_service.list_keys(uow)
-        ]
+        return [_shown(key) for key in await project_service.list_keys(uow)]
 
     print_records(_on_the_database(fetch), COLUMNS, as_json=as_json)
 
@@ -106,6 +97,7 @@ def rotate(
             "--for", help="How long the new one works, or 'ever'; needed if the old one has an end."
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a key's successor and show its text, once. The old one works until the overlap is over."""
     from services.cli.operators import span
@@ -116,7 +108,7 @@ def rotate(
     for_ever = length == EVER
     expires_at = None if for_ever else _end(length)
 
-    async def replace(uow: "UnitOfWork") -> str:
+    async def replace(uow: "UnitOfWork") -> dict[str, object]:
         token, new, old = await project_operating.rotate_key(
             uow,
             await _key(uow, key_id),
@@ -126,9 +118,9 @@ def rotate(
         )
         detail = {"overlap_seconds": overlap_s, "successor": show(Kind.API_KEY, new.id)}
         await _record(uow, "key.rotate", show(Kind.API_KEY, old.id), old.project_id, detail)
-        return token
+        return _shown(new) | {"token": token, "replaces": _shown(old)}
 
-    typer.echo(_on_the_database(replace))
+    _print_new(_on_the_database(replace), as_json=as_json)
 
 
 @app.command("revoke")
@@ -155,10 +147,43 @@ async def _key(uow: "UnitOfWork", text: str) -> "UUID":
         return parse(Kind.API_KEY, text)
     # More than the first characters would be the key itself, which belongs into no command line.
     start = text[: project_service.SHOWN]
-    found = [key.id for key in await project_service.list_keys(uow) if key.prefix == start]
-    if len(found) != 1:
-        raise Stop(f"{len(found) or 'No'} keys start with {start}. Give the id: 'keys list --json' shows it.")
+    found = [key.id for key in await project_service.list_keys(uow) if key.prefix.startswith(start)]
+    if not found:
+        raise Stop(f"No key starts with {start}.")
+    if len(start) < project_service.SHOWN:
+        # A key ends for good: a guess, even one that fits a single key, is not enough.
+        raise Stop(
+            f"{len(found)} of the keys start with {start}: give more of it, the first"
+            f" {project_service.SHOWN} characters as 'keys list' shows them."
+        )
+    if len(found) > 1:
+        raise Stop(f"Several keys start with {start}. Give the id: 'keys list --json' shows it.")
     return found[0]
+
+
+def _shown(key: "ApiKey") -> dict[str, object]:
+    """A key as the operator's API shows it, without its text."""
+    from shared.ids import Kind, show
+
+    return {
+        "id": show(Kind.API_KEY, key.id),
+        "role": key.role,
+        "project_id": key.project_id and show(Kind.PROJECT, key.project_id),
+        "name": key.name,
+        "starts_with": key.prefix,
+        "created_at": key.created_at.isoformat(timespec="seconds"),
+        "expires_at": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
+        "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+    }
+
+
+def _print_new(made: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        from services.cli.tables import print_record
+
+        print_record(made, as_json=True)
+    else:
+        typer.echo(made["token"])
 
 
 def _on_the_database(work: Callable[["UnitOfWork"], Awaitable[T]]) -> T:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.exits import ExitCode, Stop
+from services.cli.queues import known_queues
 
 if TYPE_CHECKING:
     from shared.config import Settings
-
-KNOWN_QUEUES = ("orchestrate", "parse", "extract")
 
 
 def api(
@@ -43,13 +42,7 @@ def worker(
     ] = None,
 ) -> None:
     """Work on queues."""
-    wanted = list(dict.fromkeys(name.strip() for name in queues.split(",") if name.strip()))
-    if unknown := [name for name in wanted if name not in KNOWN_QUEUES]:
-        raise typer.BadParameter(
-            f"there is no queue {unknown[0]!r}; choose from {', '.join(KNOWN_QUEUES)}.", param_hint="--queues"
-        )
-    if not wanted:
-        raise typer.BadParameter("name at least one queue.", param_hint="--queues")
+    wanted = known_queues(queues, option="--queues")
     if "extract" in wanted:
         _check_extract_engine()
     with _ready_to_serve("the worker"):

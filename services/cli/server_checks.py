@@ -23,13 +23,14 @@ def asking(name: str, ask: Ask) -> Check:
         try:
             settings.database_url()
         except MissingSetting:
-            return Finding(name, EMBEDDED)
+            return Finding(name, EMBEDDED, seen=False)
         try:
             async with _resources(settings) as resources:
                 return await ask(settings, resources)
         # Whatever kept the database from answering is the finding of the check before, with its advice.
         except Exception as error:  # noqa: BLE001
-            return Finding(name, f"not known: the database did not answer ({type(error).__name__})")
+            why = f"not known: the database did not answer ({type(error).__name__})"
+            return Finding(name, why, seen=False)
 
     return check
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from services.cli.operators import BaseUrl, DataDir, Json, OperatorKey
+from services.cli.queues import KNOWN_QUEUES
 
 app = typer.Typer(help="Look at workers and let them drain.", no_args_is_help=True)
 
@@ -25,6 +26,10 @@ def list_workers(
     from services.cli.operators import find_desk
     from services.cli.tables import print_records
 
+    if queue is not None and queue not in KNOWN_QUEUES:
+        raise typer.BadParameter(
+            f"there is no queue {queue!r}; choose from {', '.join(KNOWN_QUEUES)}.", param_hint="--queue"
+        )
     found = find_desk(base_url, operator_key, data_dir).pages("/workers", most=limit, queue=queue)
     if as_json:
         print_records(found, (), as_json=True)
@@ -34,7 +39,7 @@ def list_workers(
             "id": one["id"],
             "state": "dead" if not one["alive"] else "draining" if one["drain"] else "alive",
             "process": f"{one['host']}:{one['pid']}",
-            "queues": " ".join(one["queues"]),
+            "queues": one["queues"],
             "holds": len(one["chunks"]),
         }
         for one in found
@@ -58,5 +63,7 @@ def drain(
 
     desk = find_desk(base_url, operator_key, data_dir)
     found = desk.ask("POST", f"/workers/{worker_id}/drain", json={"drain": not undo})
-    shown = found if as_json else {k: found[k] for k in ("id", "alive", "drain", "queues", "chunks")}
+    shown = found
+    if not as_json:
+        shown = {k: found[k] for k in ("id", "alive", "drain", "queues")} | {"holds": len(found["chunks"])}
     print_record(shown, as_json=as_json)

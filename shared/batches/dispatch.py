@@ -244,7 +244,8 @@ async def _refuse(turn: _Round, portions: list[_Portion]) -> Waiting | None:
         wait = Waiting(
             WaitingCode.BATCH_CONCURRENCY,
             "project",
-            f"{limit} batches of this project are worked on, and no more may be at once.",
+            f"At most {limit} {'batch' if limit == 1 else 'batches'} of this project may be worked on at a"
+            " time.",
             limit=limit,
             used=len(turn.active),
         )

@@ -1,7 +1,7 @@
 """Why a batch does not move, or that it does: read from rows, changed by nothing."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.batches import repository
@@ -126,6 +126,10 @@ def _said(waiting: Waiting, until: datetime | None = None) -> dict[str, Any]:
     return {**waiting.as_json(), "until": None if until is None else until.isoformat()}
 
 
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _end(batch: Batch) -> Check:
     why = f": {batch.failure_code}: {batch.failure_message}" if batch.failure_code else ""
     return Check("end", batch.status == BatchStatus.COMPLETED, f"{batch.status}{why}")
@@ -140,16 +144,17 @@ def _directory(batch: Batch) -> Check:
 def _stop(batch: Batch) -> Check:
     if batch.stop_at is None:
         return Check("stop", ok=True, detail="none asked")
-    return Check("stop", ok=False, detail=f"asked at {batch.stop_at.isoformat()}, to end {batch.stop_as}")
+    return Check("stop", ok=False, detail=f"asked at {_at(batch.stop_at)}, to end {batch.stop_as}")
 
 
 def _limits(now: Standing) -> Check:
     if now.hold_reason is not None:
-        until = "lifted" if now.hold_until is None else now.hold_until.isoformat()
+        until = "lifted" if now.hold_until is None else _at(now.hold_until)
         return Check("limits", ok=False, detail=f"on hold until {until}: {now.hold_reason}")
     if now.lane_wait is not None:
-        until = now.lane_wait.get("until") or "nobody knows when"
-        return Check("limits", ok=False, detail=f"{now.lane_wait['message']} Until {until}.")
+        end = now.lane_wait.get("until")
+        lifts = f"It lifts at {_at(datetime.fromisoformat(end))}." if end else "Nobody knows when it lifts."
+        return Check("limits", ok=False, detail=f"{now.lane_wait['message']} {lifts}")
     return Check("limits", ok=True, detail="nothing was refused at the last look")
 
 

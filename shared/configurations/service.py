@@ -9,7 +9,7 @@ from shared.configurations import options, repository
 from shared.configurations.model import Configuration
 from shared.configurations.options import ExtractRequest, Parameters, ParseRequest, Product
 from shared.configurations.presets import PRESETS, Preset
-from shared.configurations.schema import SchemaRefused, check_schema
+from shared.configurations.schema import SchemaRefused, check_schema, why_not_kept
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -41,6 +41,7 @@ async def save_configuration(
     Webhooks in the parameters are refused: they are not delivered yet. So is a schema that no extraction
     can work with, and a parse configuration that is not there.
     """
+    _check_name(name)
     kept = options.dump(parameters)
     await _check(uow, project_id, kept)
     return await repository.save(
@@ -98,12 +99,13 @@ async def change_configuration(
     found = await _own(uow, project_id, configuration_id)
     values: dict[str, Any] = {}
     if name is not None and name != found.name:
+        _check_name(name)
         if await repository.named(uow.session, project_id, found.product_type, name):
             raise Conflict(f"Another {found.product_type} configuration has the name {name!r}.")
         values["name"] = name
     if parameters is not None:
         if parameters.product_type != found.product_type:
-            raise InvalidInput(f"This is a {found.product_type} configuration; its product cannot change.")
+            raise InvalidInput(f"This configuration is for {found.product_type}; its product cannot change.")
         values["parameters"] = options.dump(parameters)
         await _check(uow, project_id, values["parameters"])
     return await repository.change(uow.session, found, values) if values else found
@@ -122,7 +124,7 @@ async def resolve(
     found = await get_configuration(uow, project_id, configuration_id)
     own = "parse_v2" if isinstance(found, Preset) else found.product_type
     if own != product_type:
-        raise InvalidInput(f"{configuration_id} is a {own} configuration, and the job is {product_type}.")
+        raise InvalidInput(f"{configuration_id} is a configuration for {own}, and the job is {product_type}.")
     if own == Product.EXTRACT:
         return await _snapshot(uow, project_id, found.parameters)
     return options.settle_version(own, found.parameters)
@@ -171,6 +173,11 @@ def refuse_webhooks(parameters: dict[str, Any]) -> None:
             "Webhooks are not delivered by this version yet. Leave webhook_configurations and "
             "webhook_configuration_ids out, and poll instead."
         )
+
+
+def _check_name(name: str) -> None:
+    if (reason := why_not_kept(name)) is not None:
+        raise InvalidInput(f"name: {reason}.")
 
 
 async def _check(uow: UnitOfWork, project_id: UUID, parameters: Mapping[str, Any]) -> None:

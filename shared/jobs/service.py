@@ -248,7 +248,8 @@ async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | N
 
 
 def _unknown(job_type: str, job_id: UUID) -> NotFound:
-    return NotFound(f"No {job_type.removesuffix('_v2')} job has the id {job_id}.")
+    shown = ids.show(JobType(job_type).id_kind, job_id)
+    return NotFound(f"No {job_type.removesuffix('_v2')} job has the id {shown}.")
 
 
 async def _view_of(uow: UnitOfWork, job: Job) -> JobView:

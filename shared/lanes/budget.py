@@ -89,9 +89,9 @@ class Budget:
             return Waiting(
                 WaitingCode.PROJECT_RATE,
                 "project",
-                f"The project may start {self._rate.jobs_per_minute} jobs a minute, and they are used up.",
+                f"The project may start one job every {self._rate.step:.3g} s, and it is not yet time for the"
+                " next.",
                 limit=self._rate.jobs_per_minute,
-                used=self._rate.jobs_per_minute,
                 until_in=self._rate.start_in(self.tat_in),
             )
         return None

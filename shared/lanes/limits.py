@@ -57,8 +57,9 @@ class LaneLimits:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A refusal that a person can read. `scope` says whose limit it is; `until_in` is the seconds until it
-    should lift, None when nobody can tell."""
+    """A refusal that a person can read. `scope` says whose limit it is; `used` is a count, None where nothing
+    is counted (a rate spaces starts); `until_in` is the seconds until it should lift, None when nobody can
+    tell."""
 
     code: WaitingCode
     scope: str

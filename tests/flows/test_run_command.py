@@ -269,6 +269,18 @@ def test_an_unknown_configuration_is_2(person: Person) -> None:
     person.write({"a.txt": b"a"})
     _, complained = person.run("papers", "--config", "cfg-NOBODY_MADE_THIS", code=2)
     assert "cfg-NOBODY_MADE_THIS" in complained
+    assert not (person.folder / "out").exists()
+
+
+def test_a_config_that_is_refused_costs_no_results_of_another(person: Person) -> None:
+    person.write({"a.txt": b"a"})
+    person.run("papers")
+    before = person.assert_complete(["a.txt"])
+    (person.folder / "wrong.json").write_text('{"tier": "fastest"}')
+    _, complained = person.run("papers", "--config", "wrong.json", code=2)
+    assert "tier" in complained
+    assert person.assert_complete(["a.txt"]) == before
+    assert "nothing to do" in person.run("papers")[0]
 
 
 def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, stack: Any) -> None:

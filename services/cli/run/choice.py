@@ -24,6 +24,17 @@ class ConfigChoice:
         chosen = self.parameters or {}
         return self.key != "cfg-PARSE_FAST" and "fast" not in (chosen.get("tier"), chosen.get("parse_tier"))
 
+    @property
+    def unknown(self) -> list[str]:
+        """Names in an extract configuration that nobody reads. The server keeps them without a word; of a
+        parse configuration it refuses them itself."""
+        chosen = self.parameters or {}
+        if chosen.get("product_type") != "extract_v2":
+            return []
+        from shared.configurations.options import ExtractParameters
+
+        return sorted(chosen.keys() - ExtractParameters.model_fields.keys())
+
 
 def read_choice(text: str | None) -> ConfigChoice:
     """Understand CONFIG without a server; `Stop` (exit 2) when it is neither an id nor a readable file."""
@@ -35,7 +46,9 @@ def read_choice(text: str | None) -> ConfigChoice:
         parameters = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Stop(
-            f"CONFIG {chosen}: no configuration id (cfg-...), and {error.strerror}.", ExitCode.USAGE
+            f"CONFIG {chosen}: it is no configuration id (cfg-...), and as a file it cannot be read:"
+            f" {error.strerror}.",
+            ExitCode.USAGE,
         ) from None
     except (ValueError, RecursionError) as error:
         raise Stop(f"CONFIG {chosen} is no JSON: {error}.", ExitCode.USAGE) from None

@@ -21,6 +21,8 @@ def process(request: Request) -> int:
     """Do what is to be done, print the end, answer the exit code."""
     settings = load_settings(request.data_dir)
     choice = read_choice(request.config)
+    if choice.unknown:
+        complain(f"CONFIG {request.config} holds what nobody reads: {', '.join(choice.unknown)}.")
     listing = list_folder(request.source, skip=(request.out, settings.data_dir))
     with alone_in(request.out):
         clear_partial(request.out)
@@ -28,8 +30,6 @@ def process(request: Request) -> int:
             request.out, str(request.source.resolve()), choice.key, fresh=request.fresh
         )
         log = ResultLog(request.out)
-        if state.is_new:
-            log.keep_only(())
         session = Session(request, settings, choice, listing, state, log, open_display(), abandoned)
         try:
             return _go_on(session)

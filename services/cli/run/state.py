@@ -3,8 +3,8 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -97,7 +97,9 @@ def _state_of(raw: dict[str, Any]) -> RunState:
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Only one run writes to `out` at a time; the kernel lets go when the process ends."""
+    """Only one run writes to `out` at a time; the kernel lets go when the process ends. A run that is stopped
+    before it wrote anything takes the folders away that it made."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -108,6 +110,19 @@ def alone_in(out: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Stop(f"Another run writes to {out} now. Wait for it, or choose another OUT.") from None
-        yield
+        try:
+            yield
+        except Stop:
+            _remove_unused(out, made)
+            raise
     finally:
         os.close(lock)
+
+
+def _remove_unused(out: Path, made: Sequence[Path]) -> None:
+    # What is left behind if the disk refuses is an empty folder.
+    with suppress(OSError):
+        if made and [kept.name for kept in out.iterdir()] == [LOCK]:
+            (out / LOCK).unlink()
+            for folder in made:
+                folder.rmdir()

@@ -14,8 +14,11 @@ from services.cli.run.results import CANCELLED, COMPLETED, FAILED, FILE, NO_TEXT
 
 MOST_ROWS: Final = 50
 NARROW: Final = 80
-FIXED: Final = 9 + 5 + 7 + 5 + 4 + 2
-"""Taken by status, pages and seconds; by the padding of five columns, what divides them, and both edges."""
+FIXED: Final = 9 + 5 + 5 + 4 + 2
+"""Taken by status and pages; by the padding of five columns, what divides them, and both edges."""
+LEAST_PATH: Final = 6
+"""Of a path at least so much is shown beside a code."""
+OF_VALUES: Final = " values"
 
 STYLES: Final = {COMPLETED: "green", FAILED: "red", CANCELLED: "yellow"}
 
@@ -61,21 +64,25 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
     chosen = sorted(rows, key=lambda row: (order.get(row.status, 2), row.path))[:MOST_ROWS]
     if not chosen:
         return
-    paths, ends = [row.path for row in chosen], [_end(row) for row in chosen]
-    path_width, end_width = _widths(console, paths, ends)
+    measure, told = _measures(chosen)
+    ends = [_end(row) for row in chosen]
+    room = max(console.width - FIXED - max(map(len, [measure, *told])), 24)
+    path_width, end_width = _widths(room, chosen, ends)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("pages", justify="right", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column(measure, justify="right", no_wrap=True)
     table.add_column("output or code", no_wrap=True)
-    for row, end in zip(chosen, ends, strict=True):
+    for row, measured, end in zip(chosen, told, ends, strict=True):
+        # A path and an output tell more at their end, a code or a message at its beginning.
+        cut = tail if row.output else head
         table.add_row(
             Text(tail(printable(row.path), path_width)),
             Text(row.status, STYLES.get(row.status, "")),
             "" if row.pages is None else str(row.pages),
-            "" if row.seconds is None else f"{row.seconds:.2f}",
-            Text(tail(printable(end), end_width)),
+            measured,
+            Text(cut(printable(end), end_width)),
         )
     console.print(table)
     if len(rows) > MOST_ROWS:
@@ -122,6 +129,11 @@ def tail(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[-(width - 1) :]
 
 
+def head(text: str, width: int) -> str:
+    """The beginning of a text that is too long."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def printable(text: str) -> str:
     """File names may hold line breaks and escape sequences; a terminal must not obey them."""
     return "".join(char if char.isprintable() else "�" for char in text)
@@ -135,14 +147,30 @@ def _end(row: Row) -> str:
     return row.output or row.code or (row.message or "")[:60]
 
 
-def _widths(console: Console, paths: Sequence[str], ends: Sequence[str]) -> tuple[int, int]:
-    room = max(console.width - FIXED, 24)
-    path, end = max(map(len, paths)), max(map(len, [*ends, "output or code"]))
+def _measures(rows: Sequence[Row]) -> tuple[str, list[str]]:
+    """The column that says how it went: values of an extraction, else seconds."""
+    said = [_values(row) for row in rows]
+    if any(said):
+        return "values", said
+    return "seconds", ["" if row.seconds is None else f"{row.seconds:.2f}" for row in rows]
+
+
+def _values(row: Row) -> str:
+    message = row.message or ""
+    if row.status != COMPLETED or not (message == NO_VALUES or message.endswith(OF_VALUES)):
+        return ""
+    return "none" if message == NO_VALUES else message.removesuffix(OF_VALUES)
+
+
+def _widths(room: int, rows: Sequence[Row], ends: Sequence[str]) -> tuple[int, int]:
+    path, end = max(len(row.path) for row in rows), max(map(len, [*ends, "output or code"]))
     if path + end <= room:
         return path, end
-    # Whoever needs less than half gets it whole; the other takes the rest.
-    if path <= room // 2:
+    codes = [len(end) for row, end in zip(rows, ends, strict=True) if not row.output]
+    # Whoever needs less than half gets it whole and the other takes the rest, but a code is not cut.
+    for_path = room - max(room // 2, min(max(codes, default=0), room - LEAST_PATH))
+    if path <= for_path:
         return path, room - path
-    if end <= room // 2:
+    if end <= room - for_path:
         return room - end, end
-    return room - room // 2, room // 2
+    return for_path, room - for_path

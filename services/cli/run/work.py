@@ -24,6 +24,9 @@ async def do(session: Session) -> RoundEnd | None:
         configuration = await on_server(client, session.choice)
         if session.abandoned is not None:
             await give_up(client, session.abandoned)
+        if session.state.is_new:
+            # Only now: a CONFIG that is refused must not cost the results of another.
+            session.log.keep_only(())
         session.state.base_url = server.base_url
         rounds = Rounds(
             client,

@@ -37,6 +37,23 @@ async def test_what_is_not_ours_says_so(http: httpx.AsyncClient) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("pages", "prefix"),
+    [
+        (DIRECTORIES, "dir"),
+        (BATCHES, "bat"),
+        ("/api/v2/parse", "pjb"),
+        ("/api/v2/extract", "ext"),
+    ],
+)
+async def test_an_unknown_id_is_told_as_it_is_written(
+    http: httpx.AsyncClient, pages: str, prefix: str
+) -> None:
+    shown = f"{prefix}-019e8a52-6a3e-7c62-9b1d-3a4a1f0f9e11"
+    found = await http.get(f"{pages}/{shown}")
+    assert (found.status_code, shown in found.text) == (404, True), found.text
+
+
 async def test_an_answer_has_the_id_of_its_request(http: httpx.AsyncClient) -> None:
     own = await http.get("/health", headers={"x-request-id": "my-id.1"})
     assert own.headers["x-request-id"] == "my-id.1"
@@ -93,6 +110,17 @@ async def test_a_large_json_body_is_413(http: httpx.AsyncClient) -> None:
 async def test_what_cannot_be_stored_is_400(http: httpx.AsyncClient, body: dict[str, Any]) -> None:
     found = await http.post(DIRECTORIES, json=body)
     assert (found.status_code, "NUL" in found.text) == (400, True)
+
+
+async def test_a_name_of_a_configuration_that_cannot_be_stored_is_named(http: httpx.AsyncClient) -> None:
+    pages = "/api/v1/beta/configurations"
+    body = {"name": "a", "parameters": {"product_type": "parse_v2", "tier": "fast", "version": "latest"}}
+    made = (await http.post(pages, json=body)).json()["id"]
+    for found in (
+        await http.post(pages, json={**body, "name": "a\x00b"}),
+        await http.put(f"{pages}/{made}", json={"name": "a\x00b"}),
+    ):
+        assert (found.status_code, found.json()["detail"][:5]) == (400, "name:"), found.text
 
 
 async def test_text_in_filters_cannot_break_a_query(http: httpx.AsyncClient) -> None:

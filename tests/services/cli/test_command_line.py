@@ -104,6 +104,7 @@ def test_version(batchmill: Run) -> None:
         (("up", "--port", "http"), "--port"),
         (("worker", "--queues", "parse,nonsense"), "nonsense"),
         (("worker", "--queues", ","), "at least one"),
+        (("workers", "list", "--queue", "nonsense"), "nonsense"),
         (("keys", "create", "--role", "operator", "--project", "prj-1"), "--project"),
         (("keys", "create", "--for", "soon"), "--for"),
         (("keys", "rotate", "key-1", "--overlap", "1w"), "--overlap"),
@@ -224,6 +225,8 @@ def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
     assert set(found) == own | {"sweep", "workers", "replicas", "connections"}
     well = ("python", "stack", "database", "broker", "storage", "mark", "extract")
     assert all(found[name]["ok"] for name in well)
+    words = {line.split()[1]: line.split()[0] for line in batchmill("doctor").stdout.splitlines()}
+    assert (words["python"], words["database"], words["mark"], words["sweep"]) == ("ok", "-", "-", "-")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -48,9 +48,19 @@ def test_a_schema_makes_it_an_extraction(tmp_path: Path) -> None:
     assert not choice.reads_scans
 
 
+def test_what_nobody_reads_in_an_extraction_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "invoice.json"
+    path.write_text(json.dumps({"data_schema": {}, "sytem_prompt": "x", "cite_sources": True, "Tier": "a"}))
+    assert read_choice(str(path)).unknown == ["Tier", "sytem_prompt"]
+    path.write_text(json.dumps({"tier": "fast", "nonsense": 1}))
+    assert read_choice(str(path)).unknown == [], "the server refuses it"
+    assert read_choice("cfg-PARSE_FAST").unknown == []
+
+
 def test_the_sample_is_an_extraction() -> None:
     sample = read_choice(str(SAMPLES.parent / "invoice.json"))
     assert sample.parameters is not None
+    assert sample.unknown == []
     ExtractParameters.model_validate(sample.parameters)
     check_schema(sample.parameters["data_schema"])
 

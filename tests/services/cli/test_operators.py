@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,8 +79,8 @@ async def test_only_named_limits_change(batchmill: Run, tenant: Tenant, resource
     assert third == {**held, "jobs_per_minute": None, "burst": 1}, "a hold is no limit that was named"
     assert read(batchmill("limits", "release", *lane))["hold"] is None
     shown = batchmill("limits", "get", "--project", lane[1]).stdout
-    assert ["jobs_per_minute", "off"] in [line.split() for line in shown.splitlines()]
-    assert ["max_jobs", "9"] in [line.split() for line in shown.splitlines()]
+    assert ["jobs", "per", "minute:", "off"] in [line.split() for line in shown.splitlines()]
+    assert ["max", "jobs:", "9"] in [line.split() for line in shown.splitlines()]
     assert [event.action for event in await events(resources)] == ["lane.set"] * 5
 
 
@@ -103,6 +104,19 @@ async def test_workers_are_listed_and_drained(batchmill: Run, resources: Resourc
     table = batchmill("workers", "list").stdout
     assert f"wrk-{worker}" in table
     assert "alive" in table
+    drained = batchmill("workers", "drain", f"wrk-{worker}").stdout.split()
+    assert drained == [
+        "id:",
+        f"wrk-{worker}",
+        "alive:",
+        "yes",
+        "drain:",
+        "yes",
+        "queues:",
+        "parse",
+        "holds:",
+        "0",
+    ]
     assert read(batchmill("workers", "drain", f"wrk-{worker}", "--json"))["drain"] is True
     assert "draining" in batchmill("workers", "list").stdout
     (row,) = read(batchmill("workers", "list", "--json"))
@@ -119,7 +133,9 @@ def test_a_batch_is_explained_and_cancelled(batchmill: Run, client: Any) -> None
     assert explained["state"] == "PENDING"
     assert {"directory", "workers", "broker"} <= {check["name"] for check in explained["checks"]}
     table = batchmill("batches", "explain", batch.id).stdout
+    assert re.search(r"next look at: +\S+Z \((in \d+ s|\d+ s ago)\)", table), table
     assert "no living worker" in table.lower() or "being read" in table
+    assert batchmill("batches", "cancel", batch.id).stdout.startswith(f"{batch.id} is ")
     assert read(batchmill("batches", "cancel", batch.id, "--json"))["id"] == batch.id
     assert client.batches.get(batch.id).status in {"PENDING", "CANCELLED"}
     assert "refused (404)" in batchmill("batches", "cancel", "bat-none", code=1).stderr
@@ -134,12 +150,15 @@ async def test_keys_are_rotated_and_revoked_on_the_database(
     key = listed["mine"]["id"]
     assert token[:12] in batchmill("keys", "list").stdout
     assert "say when" in batchmill("keys", "rotate", key, code=1).stderr
-    new = batchmill("keys", "rotate", key, "--overlap", "1h", "--for", "ever").stdout.strip()
+    rotated = read(batchmill("keys", "rotate", key, "--overlap", "1h", "--for", "ever", "--json"))
+    new = rotated["token"]
+    assert (rotated["role"], rotated["replaces"]["id"], rotated["expires_at"]) == ("operator", key, None)
     assert new.startswith("bmo_")
     assert await opens(resources, token)
     assert await opens(resources, new)
     assert key in batchmill("keys", "revoke", token[:12]).stdout
-    assert "No keys start with" in batchmill("keys", "revoke", "bmk_nobody", code=1).stderr
+    assert "No key starts with" in batchmill("keys", "revoke", "bmk_nobody", code=1).stderr
+    assert "of the keys start with bmo_" in batchmill("keys", "revoke", "bmo_", code=1).stderr
     assert not await opens(resources, token)
     assert await opens(resources, new)
     assert "revoked or has expired" in batchmill("keys", "rotate", key, code=1).stderr

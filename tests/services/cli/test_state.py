@@ -69,6 +69,29 @@ def test_two_runs_never_share_an_out(tmp_path: Path) -> None:
         pass
 
 
+def test_a_run_that_is_refused_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    out = tmp_path / "out" / "papers"
+    with pytest.raises(Stop), alone_in(out):
+        raise Stop("CONFIG was refused")
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir(parents=True)
+    with pytest.raises(Stop), alone_in(out):
+        raise Stop("CONFIG was refused")
+    assert out.exists(), "it was there before"
+
+
+def test_a_run_that_breaks_keeps_what_it_wrote(tmp_path: Path) -> None:
+    out = tmp_path / "out" / "papers"
+
+    def break_late() -> None:
+        CUT_OFF.save(out)
+        raise Stop("the stack broke")
+
+    with pytest.raises(Stop), alone_in(out):
+        break_late()
+    assert load_state(out) == CUT_OFF
+
+
 def test_what_is_finished_and_unchanged_is_not_done_again(tmp_path: Path) -> None:
     def file(path: str, mark: str) -> SourceFile:
         return SourceFile(path, tmp_path / path, 1, mark)

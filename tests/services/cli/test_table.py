@@ -11,7 +11,7 @@ from services.cli.exits import ExitCode
 from services.cli.run.choice import ConfigChoice
 from services.cli.run.folder import Listing, SourceFile
 from services.cli.run.plan import RoundEnd
-from services.cli.run.results import CANCELLED, COMPLETED, FAILED, NO_TEXT, Row
+from services.cli.run.results import CANCELLED, COMPLETED, FAILED, NO_TEXT, NO_VALUES, Row
 from services.cli.run.summary import Summary, as_record
 from services.cli.run.table import print_table, print_totals, tail, totals_of
 
@@ -42,7 +42,7 @@ def test_fifty_rows_at_most() -> None:
     assert lines[-1] == "70 more files: see results.jsonl."
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
 @pytest.mark.parametrize(
     "rows",
     [
@@ -57,8 +57,27 @@ def test_every_row_is_one_line_that_fits(rows: list[Row], width: int) -> None:
     assert all(len(line) <= width for line in lines)
     for line, row in zip(lines[2:], sorted(rows, key=lambda row: row.status != FAILED), strict=True):
         assert row.status in line
-        assert "…" not in line or "name.pdf" in line
+        assert "…" not in line or "me.pdf" in line
         assert row.code is None or row.code in line
+
+
+def test_an_extraction_tells_of_its_values() -> None:
+    rows = [good("a.pdf", "19 of 20 values"), good("b.pdf", NO_VALUES), bad("c.pdf", "SCHEMA_INVALID")]
+    lines = [line.split() for line in printed(rows, 60) if line.strip()]
+    assert lines[0] == ["file", "status", "pages", "values", "output", "or", "code"]
+    assert lines[2:] == [
+        ["c.pdf", "FAILED", "SCHEMA_INVALID"],
+        ["a.pdf", "COMPLETED", "3", "19", "of", "20", "a.pdf.md"],
+        ["b.pdf", "COMPLETED", "3", "none", "b.pdf.md"],
+    ]
+    assert "seconds" in "".join(printed([good("a", NO_TEXT)])), "a parse has no values"
+
+
+def test_what_is_too_long_beside_a_short_name_is_cut_at_its_end() -> None:
+    message = Row("a.pdf", None, None, CANCELLED, None, "x" * 10 + "y" * 50)
+    (line,) = [line for line in printed([message], 60) if "CANCELLED" in line]
+    assert "x" * 10 in line
+    assert line.rstrip().endswith("y…")
 
 
 def test_a_name_cannot_drive_the_terminal() -> None:

@@ -87,6 +87,14 @@ def test_concurrency_counts_what_was_granted_before() -> None:
     )
 
 
+def test_a_rate_counts_nothing_and_says_when_the_next_may_start() -> None:
+    refusal = Budget(terms(jobs_per_minute=30, tat_in=4.0), used=9).refusal(job_seconds=None)
+    assert refusal is not None
+    assert (refusal.code, refusal.limit, refusal.used) == (WaitingCode.PROJECT_RATE, 30, None)
+    assert refusal.until_in == pytest.approx(4.0)
+    assert "one job every 2 s" in refusal.message
+
+
 def test_portions_are_small_where_a_limit_must_be_met() -> None:
     assert Budget(terms(jobs_per_minute=60), used=0).portion(2) == 1
     assert Budget(terms(jobs_per_minute=6_000), used=0).portion(2) == 10
