@@ -10,7 +10,7 @@ from services.worker.engines.rules.pairs import Pair, block, pairs
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.schema import Leaf
 from services.worker.engines.rules.values import Habits, Reading, is_address, is_id, is_valid, read
-from services.worker.engines.rules.words import normal
+from services.worker.engines.rules.words import TOTALS, normal
 
 _LOWEST: Final = 0.3
 _CHOSEN_AMONG: Final = 0.85
@@ -37,6 +37,7 @@ class _Offer:
     found: Found
     place: tuple[int, int, int]
     words: str
+    generic: bool
 
 
 def fill(
@@ -50,6 +51,7 @@ def fill(
         offers.extend(islice(_offers(grid, taken.get(grid.page, set()), book, habits), left))
     offers.sort(key=_rank)
     given: dict[tuple[str, ...], Found] = {}
+    specific: set[tuple[str, ...]] = set()
     used: set[tuple[tuple[int, int, int], str]] = set()
     rivals = _rivals(offers)
     for offer in offers:
@@ -57,9 +59,12 @@ def fill(
         if offer.leaf.path in given or key in used or offer.found.sure < _LOWEST:
             continue
         used.add(key)
+        if not offer.generic:
+            specific.add(offer.leaf.path)
         doubt = _CHOSEN_AMONG if offer.leaf.path in rivals else 1.0
         given[offer.leaf.path] = replace(offer.found, sure=offer.found.sure * doubt)
-    return given
+    # `Date` alone is no date of an invoice: something else must say that this is one.
+    return given if specific else {}
 
 
 def _rank(offer: _Offer) -> tuple[Any, ...]:
@@ -90,7 +95,7 @@ def _offers(grid: Grid, taken: set[int], book: Phrasebook, habits: Habits) -> It
             yield from _offer(grid, pair, leaf, weight, book, habits)
         for leaf, weight in book.match_scoped(pair.label):
             if _heading(pair.label_cell, headings[-20:]) in leaf.headings:
-                yield from _offer(grid, pair, leaf, weight, book, habits)
+                yield from _offer(grid, pair, leaf, weight, book, habits, scoped=True)
         if pair.relation == "mark" and len(pair.label.split()) <= _MOST_WORDS_OF_MARK:
             yield from _marked(grid, pair, book, habits)
 
@@ -113,7 +118,14 @@ def _marked(grid: Grid, pair: Pair, book: Phrasebook, habits: Habits) -> Iterato
 
 
 def _offer(
-    grid: Grid, pair: Pair, leaf: Leaf, weight: float, book: Phrasebook, habits: Habits
+    grid: Grid,
+    pair: Pair,
+    leaf: Leaf,
+    weight: float,
+    book: Phrasebook,
+    habits: Habits,
+    *,
+    scoped: bool = False,
 ) -> Iterator[_Offer]:
     if not _may(pair, leaf):
         return
@@ -127,7 +139,8 @@ def _offer(
     sources = tuple((grid.page, text) for text in words)
     found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources)
     first = cells[0]
-    yield _Offer(leaf, found, (first.page, first.line, first.start), words[0])
+    generic = not scoped and book.is_generic(pair.label, leaf)
+    yield _Offer(leaf, found, (first.page, first.line, first.start), words[0], generic)
 
 
 def _begins_with_label(text: str, book: Phrasebook) -> bool:
@@ -137,6 +150,9 @@ def _begins_with_label(text: str, book: Phrasebook) -> bool:
 
 
 def _may(pair: Pair, leaf: Leaf) -> bool:
+    number = leaf.kind in ("number", "integer") or (leaf.kind == "text" and pair.label in TOTALS)
+    if pair.relation == "sum" or (pair.crowded and number):
+        return pair.relation == "sum" and number
     if pair.relation == "row":
         return leaf.kind in ("choice", "boolean")
     if pair.relation == "mark":

@@ -15,7 +15,7 @@ from services.worker.engines.rules.choices import read_boolean, read_choice
 from services.worker.engines.rules.contacts import find_email, find_phone, find_uri
 from services.worker.engines.rules.dates import Order, find_date
 from services.worker.engines.rules.schema import Leaf
-from services.worker.engines.rules.words import TITLES, is_label, normal
+from services.worker.engines.rules.words import PEOPLE, TITLES, is_label, is_sentence, normal
 
 _LONGEST: Final = 300
 _MOST_WORDS: Final = 40
@@ -123,6 +123,8 @@ def _text(leaf: Leaf, text: str, _habits: Habits) -> Reading | None:
             any(sign.isdigit() for sign in text) and len(words) <= _MOST_WORDS_OF_ID and _ID.fullmatch(text)
         )
         return Reading(text, 1.0, text) if good else None
+    if is_sentence(text) and (leaf.words[-1:] == ("name",) or " ".join(leaf.words) in PEOPLE):
+        return None
     if leaf.words[-1:] == ("name",):
         good_name = (
             len(words) <= _MOST_WORDS_OF_NAME
