@@ -1,9 +1,10 @@
 """Heads and what stands under them: which figure of a row is its sum, and which head has many values."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from services.worker.engines.rules.amounts import read_amount
+from services.worker.engines.rules.amounts import currency_of, read_amount
 from services.worker.engines.rules.layout import Cell, Grid
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.words import AMOUNTS, COUNTS, PARTIES, TOTALS, normal
@@ -13,6 +14,7 @@ FAR: Final = 14
 _SLACK: Final = 2
 _FEWEST: Final = 2
 _MOST_ROWS: Final = 200
+_CENTS: Final = re.compile(r"\d[.,]\d\d(?!\d)")
 
 
 def distance(cell: Cell, start: int, end: int) -> float:
@@ -94,7 +96,10 @@ def _nearest(cell: Cell, head: Sequence[Cell]) -> Cell | None:
 
 
 def _stands_under(cell: Cell, head: Sequence[Cell]) -> bool:
-    """Whether the figure shares columns with a head of counts and with no other."""
+    """Whether the figure shares columns with a head of counts and with no other. Money that was merely
+    printed there is none."""
+    if not cell.ruled and (_CENTS.search(cell.text) or currency_of(cell.text)):
+        return False
     over = [other for other in head if other.overlaps(cell)]
     return len(over) == 1 and normal(over[0].text) in COUNTS
 

@@ -8,7 +8,7 @@ from services.worker.engines.rules.amounts import point_of
 from services.worker.engines.rules.answer import Values, missing, shaped
 from services.worker.engines.rules.boundaries import first_document, identity
 from services.worker.engines.rules.dates import order_of
-from services.worker.engines.rules.fill import Found, fill
+from services.worker.engines.rules.fill import Found, drop_lone_part, fill
 from services.worker.engines.rules.layout import Grid, grids
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.schema import Group, Leaf, Many, arrays, leaves, read_schema
@@ -87,6 +87,7 @@ class _Search:
             found = given[which.path]
             given[which.path] = replace(found, sure=min(found.sure, _ONE_OF_SEVERAL))
         add_unlabelled(given, pages, self._leaves, self._book, self._habits)
+        drop_lone_part(given)
         return _object(shaped(_solid(self._root), given, lambda many: rows.get(many.path, [])))
 
     def all_rows(self) -> list[tuple[Any, Any]]:

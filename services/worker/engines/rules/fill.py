@@ -23,12 +23,14 @@ _SUMS: Final = frozenset(("total", "amount due", "grand total", "subtotal", "tax
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value with its sources: cells, or the part of a cell that was read."""
+    """A value with its sources: cells, or the part of a cell that was read. `generic` says that its label
+    stands on documents of all kinds."""
 
     value: Any
     sure: float
     trust: float
     sources: tuple[tuple[int, str], ...]
+    generic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class _Offer:
     found: Found
     place: tuple[int, int, int]
     words: str
-    generic: bool
 
 
 def fill(
@@ -51,7 +52,6 @@ def fill(
         offers.extend(islice(_offers(grid, taken.get(grid.page, set()), book, habits), left))
     offers.sort(key=_rank)
     given: dict[tuple[str, ...], Found] = {}
-    specific: set[tuple[str, ...]] = set()
     used: set[tuple[tuple[int, int, int], str]] = set()
     rivals = _rivals(offers)
     for offer in offers:
@@ -59,12 +59,18 @@ def fill(
         if offer.leaf.path in given or key in used or offer.found.sure < _LOWEST:
             continue
         used.add(key)
-        if not offer.generic:
-            specific.add(offer.leaf.path)
         doubt = _CHOSEN_AMONG if offer.leaf.path in rivals else 1.0
         given[offer.leaf.path] = replace(offer.found, sure=offer.found.sure * doubt)
     # `Date` alone is no date of an invoice: something else must say that this is one.
-    return given if specific else {}
+    return {} if all(found.generic for found in given.values()) else given
+
+
+def drop_lone_part(given: dict[tuple[str, ...], Found]) -> None:
+    """Takes a subtotal out that was printed as a sum and nothing more, unless a total was found beside it: the
+    only sum of a receipt is its total as likely."""
+    names = {normal(path[-1]): path for path in given}
+    if "total" not in names and "subtotal" in names and given[names["subtotal"]].generic:
+        del given[names["subtotal"]]
 
 
 def _rank(offer: _Offer) -> tuple[Any, ...]:
@@ -137,10 +143,10 @@ def _offer(
         return
     words = [reading.source] if len(cells) == 1 else [cell.text for cell in cells]
     sources = tuple((grid.page, text) for text in words)
-    found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources)
-    first = cells[0]
     generic = not scoped and book.is_generic(pair.label, leaf)
-    yield _Offer(leaf, found, (first.page, first.line, first.start), words[0], generic)
+    found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources, generic)
+    first = cells[0]
+    yield _Offer(leaf, found, (first.page, first.line, first.start), words[0])
 
 
 def _begins_with_label(text: str, book: Phrasebook) -> bool:
@@ -167,7 +173,9 @@ def _read_address(grid: Grid, pair: Pair, leaf: Leaf, book: Phrasebook) -> tuple
     """All lines of an address; below the heading of a party its first line is the name."""
     if pair.relation == "behind":
         value = pair.text
-        good = not book.is_label(value) and is_valid(leaf, value)
+        # `Customer: Alder Foods AG` names a party and does not say where it lives.
+        named = pair.label in leaf.headings and not any(sign.isdigit() for sign in value)
+        good = not named and not book.is_label(value) and is_valid(leaf, value)
         return (Reading(value, 1.0, value) if good else None), [pair.cell]
     cells = block(grid, pair.cell, book)
     if pair.label in leaf.headings:

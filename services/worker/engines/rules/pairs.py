@@ -17,6 +17,7 @@ _LONGEST_CELL: Final = 300
 _LINES_OF_BLOCK: Final = 6
 _MOST_BESIDE: Final = 60
 _TIGHT: Final = re.compile(r"(?<=[^\W\d]):(?=[^\s/:])")
+_SUM: Final = 0.9  # a row may sum what is not the whole
 _BEHIND, _BESIDE, _BELOW, _OVER_COLUMNS, _PREFIX, _MARKED = 1.0, 0.98, 0.9, 0.7, 0.85, 0.9
 
 
@@ -73,7 +74,7 @@ def _plain(
         yield replace(pair, crowded=not plain)
         if meant is not None:
             text = meant.text.removeprefix(":").strip()
-            yield replace(pair, text=text, cell=meant, relation="sum")
+            yield replace(pair, text=text, cell=meant, relation="sum", weight=pair.weight * _SUM)
 
 
 def _of_cell(grid: Grid, at: int, place: int, book: Phrasebook) -> Iterator[Pair]:

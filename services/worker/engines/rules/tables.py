@@ -16,6 +16,8 @@ from services.worker.engines.rules.words import TOTALS, normal
 _CLOSE: Final = 88
 _MOST_EMPTY: Final = 2
 _FEWEST: Final = 2
+_FIGURES: Final = "0123456789 "
+_WHOLE: Final = ("total", "subtotal", "sub total", "grand total")
 _MOST_WORDS_OF_HEAD: Final = 5
 _MOST_CELLS: Final = 60
 
@@ -114,7 +116,9 @@ def _fill(table: Table, grid: Grid, at: int, columns: list[_Column], habits: Hab
 
 
 def _is_total(line: Sequence[Cell]) -> bool:
-    return any(normal(cell.text.rstrip(":")) in TOTALS for cell in line)
+    """Whether a cell is the label of a sum; a sum of pieces may stand in it: `Total 8`."""
+    names = [normal(cell.text.rstrip(":")) for cell in line]
+    return any(name in TOTALS or (name.rstrip(_FIGURES) in _WHOLE and name[-1] in _FIGURES) for name in names)
 
 
 def _take(
