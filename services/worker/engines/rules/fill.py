@@ -66,7 +66,7 @@ def fill(
 
 
 def drop_lone_part(given: dict[tuple[str, ...], Found]) -> None:
-    """Takes a subtotal out that was printed as a sum and nothing more, unless a total was found beside it: the
+    """Takes a subtotal out that was printed as `Sum` alone, unless a total was found beside it: the
     only sum of a receipt is its total as likely."""
     names = {normal(path[-1]): path for path in given}
     if "total" not in names and "subtotal" in names and given[names["subtotal"]].generic:
