@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from services.worker.engines.rules.layout import Grid
+from services.worker.engines.rules.layout import Cell, Grid
 from services.worker.engines.rules.pairs import pairs
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.schema import Leaf
@@ -12,6 +12,7 @@ from services.worker.engines.rules.values import Habits, read
 from services.worker.engines.rules.words import TITLES, normal
 
 _SURE: Final = 0.9
+_RELATIONS: Final = ("behind", "beside", "below")
 _KINDS: Final = ("text", "integer", "number")
 _DOCUMENTS: Final = frozenset(
     ("invoice", "bill", "receipt", "order", "quote", "document", "policy", "case", "claim", "contract")
@@ -49,16 +50,26 @@ def _numbers(
     pages: Sequence[Grid], leaf: Leaf, book: Phrasebook, habits: Habits
 ) -> Iterator[tuple[str, str, int, int]]:
     """Label, value, page and line of each number of a document, one for each label that is printed."""
+    labels = [phrase for phrase, weight in leaf.phrases.items() if weight >= _SURE and phrase not in TITLES]
+    wanted = [frozenset(label.split()) for label in labels]
     for grid in pages:
         done: set[tuple[int, int]] = set()
-        for pair in pairs(grid, set(), book):
+        for pair in pairs(grid, _without(grid, wanted), book):
             place = (pair.label_cell.line, pair.label_cell.start)
-            if place in done or pair.relation not in ("behind", "beside", "below") or pair.label in TITLES:
-                continue
-            if not any(one is leaf and weight >= _SURE for one, weight in book.match(pair.label)):
+            if place in done or pair.relation not in _RELATIONS or pair.label not in labels:
                 continue
             reading = read(leaf, pair.text, habits)
             if reading is not None:
                 done.add(place)
                 value = "".join(sign for sign in str(reading.value).casefold() if sign.isalnum())
                 yield pair.label, value, grid.page, pair.label_cell.line
+
+
+def _without(grid: Grid, wanted: Sequence[frozenset[str]]) -> set[int]:
+    """The lines in which none of the labels stands."""
+    return {at for at, line in enumerate(grid.lines) if not any(_has(cell, wanted) for cell in line)}
+
+
+def _has(cell: Cell, wanted: Sequence[frozenset[str]]) -> bool:
+    words = set(normal(cell.text).split())
+    return any(label <= words for label in wanted)

@@ -14,6 +14,7 @@ FAR: Final = 14
 _SLACK: Final = 2
 _FEWEST: Final = 2
 _MOST_ROWS: Final = 200
+_NO_HEAD: Final = re.compile(r"[\d:]")
 _CENTS: Final = re.compile(r"\d[.,]\d\d(?!\d)")
 
 
@@ -80,7 +81,7 @@ def _figures(row: Sequence[Cell], *, whole: bool) -> list[Cell]:
 
 
 def _is_head(line: Sequence[Cell]) -> bool:
-    return bool(line) and not any(sign.isdigit() or sign == ":" for cell in line for sign in cell.text)
+    return bool(line) and not any(_NO_HEAD.search(cell.text) for cell in line)
 
 
 def _amount_column(head: Sequence[Cell]) -> Cell | None:

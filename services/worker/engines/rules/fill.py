@@ -78,7 +78,7 @@ def _rank(offer: _Offer) -> tuple[Any, ...]:
     page, line, start = offer.place
     if " ".join(offer.leaf.words) in _SUMS:
         page, line = -page, -line
-    return (-round(offer.found.sure, 3), page, line, start, offer.leaf.path)
+    return (-round(offer.found.sure, 3), offer.found.generic, page, line, start, offer.leaf.path)
 
 
 def _rivals(offers: Iterable[_Offer]) -> set[tuple[str, ...]]:
