@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from services.worker.engines.rules.layout import Cell, Grid
@@ -12,6 +13,7 @@ from services.worker.engines.rules.values import Habits, read
 from services.worker.engines.rules.words import TITLES, normal
 
 _SURE: Final = 0.9
+_MOST_NUMBERS: Final = 2_000
 _RELATIONS: Final = ("behind", "beside", "below")
 _KINDS: Final = ("text", "integer", "number")
 _DOCUMENTS: Final = frozenset(
@@ -31,7 +33,7 @@ def first_document(
     """The pages, or lines of pages, before the second document; and whether there is a second one. It begins
     with the page of its number, or on the page of the first one with the line of its number."""
     first: dict[str, tuple[str, int]] = {}
-    for label, value, page, line in _numbers(pages, leaf, book, habits):
+    for label, value, page, line in islice(_numbers(pages, leaf, book, habits), _MOST_NUMBERS):
         known, its_page = first.setdefault(label, (value, page))
         if known == value:
             continue
