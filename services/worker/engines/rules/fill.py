@@ -1,5 +1,6 @@
 """Which value each leaf gets: every pair offers one, the surest wins, and no words serve two leaves."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,6 +19,7 @@ _LINES_UNDER_HEADING: Final = 10
 _MOST_OFFERS: Final = 20_000
 _MOST_WORDS_OF_MARK: Final = 8
 _SLACK: Final = 2
+_TWO_FIGURES: Final = re.compile(r"\d \d")
 _SUMS: Final = frozenset(("total", "amount due", "grand total", "subtotal", "tax amount", "tax"))
 
 
@@ -165,7 +167,8 @@ def _may(pair: Pair, leaf: Leaf) -> bool:
         return leaf.kind == "boolean"
     if pair.relation == "prefix":
         # Words behind words are a sentence as likely as a value.
-        return leaf.kind != "text" or is_id(leaf)
+        # `Total 12 600.00` is two figures as likely as one.
+        return is_id(leaf) or not (leaf.kind == "text" or (number and _TWO_FIGURES.search(pair.text)))
     return pair.relation != "below" or leaf.kind != "boolean"
 
 

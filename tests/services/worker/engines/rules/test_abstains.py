@@ -267,3 +267,12 @@ def test_a_name_behind_its_label_is_no_address(tmp_path: Path) -> None:
 def test_a_lone_sum_is_no_subtotal(more: str, subtotal: float | None, tmp_path: Path) -> None:
     schema = asking(receipt_number=WORDS, subtotal=NUMBER, tax=NUMBER, total=NUMBER)
     assert read(f"Receipt number: 7\nSum   5.00\n{more}", tmp_path, schema).data["subtotal"] == subtotal
+
+
+@pytest.mark.parametrize("sums", ["Total: 3 h", "Total: 12 kg", "Total 12 600.00", "Total items: 8"])
+def test_what_is_no_sum_of_money_is_no_total(sums: str, tmp_path: Path) -> None:
+    assert given(read(f"Invoice number: 9\n{sums}\n", tmp_path)) == {"invoice_number": "9"}
+
+
+def test_the_sign_before_a_number_is_no_part_of_it(tmp_path: Path) -> None:
+    assert read("INVOICE\nNo. 77\nDate: 3 March 2026\n", tmp_path).data["invoice_number"] == "77"
