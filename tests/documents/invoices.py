@@ -1,4 +1,4 @@
-"""Four layouts of an invoice."""
+"""Five layouts of an invoice."""
 
 from collections.abc import Sequence
 from random import Random
@@ -110,7 +110,28 @@ def long(random: Random) -> Document:
     return Document(sheet.done(), truths.INVOICE, truths.finished(truth))
 
 
-LAYOUTS = {"classic": classic, "boxed": boxed, "european": european, "long": long}
+def summed(random: Random) -> Document:
+    """No tax; the last row of the table sums the pieces too, before the money."""
+    truth = truths.invoice(random) | {"due_date": None, "tax_amount": None}
+    truth |= {"total": truth["subtotal"], "subtotal": None}
+    pen = Pen(random, symbol=random.choice(("", SYMBOLS[truth["currency"]])), dates=_dates(random))
+    sheet = Sheet()
+    _letterhead(sheet, 40, 50, truth["vendor"], random)
+    sheet.text(40, 120, f"Invoice number: {truth['invoice_number']}")
+    sheet.text(40, 133, f"Invoice date: {pen.day(truth['invoice_date'])}")
+    sheet.text(40, 146, f"PO number: {truth['purchase_order']}")
+    sheet.text(40, 159, f"Currency: {truth['currency']}")
+    sheet.text(320, 120, "Bill to:", bold=True)
+    sheet.lines(320, 133, [truth["customer"]["name"], *truth["customer"]["address"]])
+    heads = ("Description", random.choice(("Qty", "Quantity")), "Unit price", "Amount")
+    y = _table(sheet, 200, heads, truth["items"], pen) + 6
+    sheet.text(40, y, random.choice(("Total", "Total:", "Grand total")), bold=True)
+    sheet.right(350, y, str(sum(item["quantity"] for item in truth["items"])), bold=True)
+    sheet.right(555, y, pen.amount(truth["total"]), bold=True)
+    return Document(sheet.done(), truths.INVOICE, truths.finished(truth))
+
+
+LAYOUTS = {"classic": classic, "boxed": boxed, "european": european, "long": long, "summed": summed}
 
 
 def _dates(random: Random) -> str:

@@ -1,12 +1,14 @@
 """One document and one schema: what is asked for, looked for page by page, and answered in its shape."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.worker.engines.rules.amounts import point_of
 from services.worker.engines.rules.answer import Values, missing, shaped
+from services.worker.engines.rules.boundaries import first_document, identity
 from services.worker.engines.rules.dates import order_of
-from services.worker.engines.rules.fill import Found, fill
+from services.worker.engines.rules.fill import Found, drop_lone_part, fill
 from services.worker.engines.rules.layout import Grid, grids
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.schema import Group, Leaf, Many, arrays, leaves, read_schema
@@ -17,6 +19,7 @@ from shared.jobs.result import Extraction, ResultDocument
 
 ENGINE: Final = "rules 1"
 _IN_TABLE: Final = 0.9
+_ONE_OF_SEVERAL: Final = 0.4
 _GOODS: Final = read_schema(
     {
         "type": "object",
@@ -69,7 +72,10 @@ class _Search:
         self._book = Phrasebook(self._leaves)
 
     def part(self, pages: Sequence[Grid]) -> tuple[Any, Any]:
-        """Data and metadata of some pages."""
+        """Data and metadata of some pages; where several documents stand on them, of the first one."""
+        which, others = identity(self._leaves), False
+        if which is not None:
+            pages, others = first_document(pages, which, self._book, self._habits)
         taken: dict[int, set[int]] = {page.page: set() for page in pages}
         rows: dict[tuple[str, ...], list[Values]] = {}
         for many in arrays(self._root):
@@ -77,7 +83,11 @@ class _Search:
         if not rows:
             self._tables(list(leaves(_GOODS)), pages, taken)
         given = fill(pages, taken, self._book, self._habits)
+        if which is not None and others and which.path in given:
+            found = given[which.path]
+            given[which.path] = replace(found, sure=min(found.sure, _ONE_OF_SEVERAL))
         add_unlabelled(given, pages, self._leaves, self._book, self._habits)
+        drop_lone_part(given)
         return _object(shaped(_solid(self._root), given, lambda many: rows.get(many.path, [])))
 
     def all_rows(self) -> list[tuple[Any, Any]]:

@@ -1,5 +1,6 @@
 """Which value each leaf gets: every pair offers one, the surest wins, and no words serve two leaves."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -10,7 +11,7 @@ from services.worker.engines.rules.pairs import Pair, block, pairs
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.schema import Leaf
 from services.worker.engines.rules.values import Habits, Reading, is_address, is_id, is_valid, read
-from services.worker.engines.rules.words import normal
+from services.worker.engines.rules.words import TOTALS, normal
 
 _LOWEST: Final = 0.3
 _CHOSEN_AMONG: Final = 0.85
@@ -18,17 +19,20 @@ _LINES_UNDER_HEADING: Final = 10
 _MOST_OFFERS: Final = 20_000
 _MOST_WORDS_OF_MARK: Final = 8
 _SLACK: Final = 2
+_TWO_FIGURES: Final = re.compile(r"\d \d")
 _SUMS: Final = frozenset(("total", "amount due", "grand total", "subtotal", "tax amount", "tax"))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value with its sources: cells, or the part of a cell that was read."""
+    """A value with its sources: cells, or the part of a cell that was read. `generic` says that its label
+    stands on documents of all kinds."""
 
     value: Any
     sure: float
     trust: float
     sources: tuple[tuple[int, str], ...]
+    generic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,16 @@ def fill(
         used.add(key)
         doubt = _CHOSEN_AMONG if offer.leaf.path in rivals else 1.0
         given[offer.leaf.path] = replace(offer.found, sure=offer.found.sure * doubt)
-    return given
+    # `Date` alone is no date of an invoice: something else must say that this is one.
+    return {} if all(found.generic for found in given.values()) else given
+
+
+def drop_lone_part(given: dict[tuple[str, ...], Found]) -> None:
+    """Takes a subtotal out that was printed as `Sum` alone, unless a total was found beside it: the
+    only sum of a receipt is its total as likely."""
+    names = {normal(path[-1]): path for path in given}
+    if "total" not in names and "subtotal" in names and given[names["subtotal"]].generic:
+        del given[names["subtotal"]]
 
 
 def _rank(offer: _Offer) -> tuple[Any, ...]:
@@ -67,7 +80,7 @@ def _rank(offer: _Offer) -> tuple[Any, ...]:
     page, line, start = offer.place
     if " ".join(offer.leaf.words) in _SUMS:
         page, line = -page, -line
-    return (-round(offer.found.sure, 3), page, line, start, offer.leaf.path)
+    return (-round(offer.found.sure, 3), offer.found.generic, page, line, start, offer.leaf.path)
 
 
 def _rivals(offers: Iterable[_Offer]) -> set[tuple[str, ...]]:
@@ -90,7 +103,7 @@ def _offers(grid: Grid, taken: set[int], book: Phrasebook, habits: Habits) -> It
             yield from _offer(grid, pair, leaf, weight, book, habits)
         for leaf, weight in book.match_scoped(pair.label):
             if _heading(pair.label_cell, headings[-20:]) in leaf.headings:
-                yield from _offer(grid, pair, leaf, weight, book, habits)
+                yield from _offer(grid, pair, leaf, weight, book, habits, scoped=True)
         if pair.relation == "mark" and len(pair.label.split()) <= _MOST_WORDS_OF_MARK:
             yield from _marked(grid, pair, book, habits)
 
@@ -113,7 +126,14 @@ def _marked(grid: Grid, pair: Pair, book: Phrasebook, habits: Habits) -> Iterato
 
 
 def _offer(
-    grid: Grid, pair: Pair, leaf: Leaf, weight: float, book: Phrasebook, habits: Habits
+    grid: Grid,
+    pair: Pair,
+    leaf: Leaf,
+    weight: float,
+    book: Phrasebook,
+    habits: Habits,
+    *,
+    scoped: bool = False,
 ) -> Iterator[_Offer]:
     if not _may(pair, leaf):
         return
@@ -125,7 +145,8 @@ def _offer(
         return
     words = [reading.source] if len(cells) == 1 else [cell.text for cell in cells]
     sources = tuple((grid.page, text) for text in words)
-    found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources)
+    generic = not scoped and book.is_generic(pair.label, leaf)
+    found = Found(reading.value, weight * pair.weight * reading.sure, grid.trust, sources, generic)
     first = cells[0]
     yield _Offer(leaf, found, (first.page, first.line, first.start), words[0])
 
@@ -137,13 +158,17 @@ def _begins_with_label(text: str, book: Phrasebook) -> bool:
 
 
 def _may(pair: Pair, leaf: Leaf) -> bool:
+    number = leaf.kind in ("number", "integer") or (leaf.kind == "text" and pair.label in TOTALS)
+    if pair.relation == "sum" or (pair.crowded and number):
+        return pair.relation == "sum" and number
     if pair.relation == "row":
         return leaf.kind in ("choice", "boolean")
     if pair.relation == "mark":
         return leaf.kind == "boolean"
     if pair.relation == "prefix":
         # Words behind words are a sentence as likely as a value.
-        return leaf.kind != "text" or is_id(leaf)
+        # `Total 12 600.00` is two figures as likely as one.
+        return is_id(leaf) or not (leaf.kind == "text" or (number and _TWO_FIGURES.search(pair.text)))
     return pair.relation != "below" or leaf.kind != "boolean"
 
 
@@ -151,7 +176,9 @@ def _read_address(grid: Grid, pair: Pair, leaf: Leaf, book: Phrasebook) -> tuple
     """All lines of an address; below the heading of a party its first line is the name."""
     if pair.relation == "behind":
         value = pair.text
-        good = not book.is_label(value) and is_valid(leaf, value)
+        # `Customer: Alder Foods AG` names a party and does not say where it lives.
+        named = pair.label in leaf.headings and not any(sign.isdigit() for sign in value)
+        good = not named and not book.is_label(value) and is_valid(leaf, value)
         return (Reading(value, 1.0, value) if good else None), [pair.cell]
     cells = block(grid, pair.cell, book)
     if pair.label in leaf.headings:

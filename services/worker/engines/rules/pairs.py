@@ -1,11 +1,12 @@
 """Labels and what stands with them: behind, beside or below."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.worker.engines.rules.choices import marks_of
+from services.worker.engines.rules.columns import has_many, is_sum_head, sum_of
 from services.worker.engines.rules.layout import Cell, Grid
 from services.worker.engines.rules.phrasebook import Phrasebook
 from services.worker.engines.rules.words import normal
@@ -14,15 +15,18 @@ _MOST_WORDS: Final = 6
 _SLACK: Final = 2
 _LONGEST_CELL: Final = 300
 _LINES_OF_BLOCK: Final = 6
+_MOST_BESIDE: Final = 60
 _TIGHT: Final = re.compile(r"(?<=[^\W\d]):(?=[^\s/:])")
+_SUM: Final = 0.9  # a row may sum what is not the whole
 _BEHIND, _BESIDE, _BELOW, _OVER_COLUMNS, _PREFIX, _MARKED = 1.0, 0.98, 0.9, 0.7, 0.85, 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A label in its normal form, the words that may be its value, the cell these stand in, and how much the
-    place says. `relation` is behind, beside, below, row (all cells beside), prefix (no colon between) or
-    mark (a box before its label)."""
+    place says. `relation` is behind, beside, below, row (all cells beside), prefix (no colon between), sum
+    (of several figures beside the one that is meant) or mark (a box before its label). `crowded` says that
+    more figures stand in the line, so that this one is not plainly meant."""
 
     label: str
     label_cell: Cell
@@ -30,16 +34,47 @@ class Pair:
     cell: Cell
     relation: str
     weight: float
+    crowded: bool = False
 
 
 def pairs(grid: Grid, taken: set[int], book: Phrasebook) -> Iterator[Pair]:
     """All pairs of a page but for the lines that are taken (by a table)."""
+    head: Sequence[Cell] = ()
     for at, line in enumerate(grid.lines):
+        head = line if is_sum_head(line) else head
         if at in taken:
             continue
         for place, cell in enumerate(line):
             if len(cell.text) <= _LONGEST_CELL:
-                yield from _of_cell(grid, at, place, book)
+                yield from _plain(_of_cell(grid, at, place, book), grid, place, book, head)
+
+
+def _row(grid: Grid, at: int, place: int, book: Phrasebook) -> list[Cell]:
+    """The cells behind this one, up to the next label."""
+    rest: list[Cell] = []
+    for other in grid.lines[at][place + 1 : place + 1 + _MOST_BESIDE]:
+        if book.is_label(other.text):
+            break
+        rest.append(other)
+    return rest
+
+
+def _plain(
+    found: Iterator[Pair], grid: Grid, place: int, book: Phrasebook, head: Sequence[Cell]
+) -> Iterator[Pair]:
+    """The pairs of a cell, those in its line with a word on whether their figure is meant; and where another
+    one is, that."""
+    for pair in found:
+        if pair.relation not in ("behind", "beside", "prefix"):
+            yield pair
+            continue
+        own = () if pair.relation == "beside" else (replace(pair.cell, text=pair.text),)
+        row = _row(grid, pair.label_cell.line, place, book)
+        plain, meant = sum_of(pair.label, (*own, *row), head)
+        yield replace(pair, crowded=not plain)
+        if meant is not None:
+            text = meant.text.removeprefix(":").strip()
+            yield replace(pair, text=text, cell=meant, relation="sum", weight=pair.weight * _SUM)
 
 
 def _of_cell(grid: Grid, at: int, place: int, book: Phrasebook) -> Iterator[Pair]:
@@ -87,6 +122,8 @@ def _parts(text: str, book: Phrasebook) -> list[tuple[str, str]]:
 
 
 def _around(grid: Grid, at: int, place: int, label: str, book: Phrasebook) -> Iterator[Pair]:
+    if has_many(grid, at, grid.lines[at][place], book):
+        return
     below = _below(grid, at, grid.lines[at][place])
     under = below is not None and not book.is_label(below.text)
     over_columns = under and _heads_columns(grid, at, book)
@@ -97,11 +134,7 @@ def _around(grid: Grid, at: int, place: int, label: str, book: Phrasebook) -> It
 
 def _beside(grid: Grid, at: int, place: int, label: str, book: Phrasebook, weight: float) -> Iterator[Pair]:
     cell = grid.lines[at][place]
-    rest: list[Cell] = []
-    for other in grid.lines[at][place + 1 :]:
-        if book.is_label(other.text):
-            break
-        rest.append(other)
+    rest = _row(grid, at, place, book)
     if rest:
         yield Pair(normal(label), cell, rest[0].text.removeprefix(":").strip(), rest[0], "beside", weight)
     if len(rest) > 1:

@@ -6,7 +6,7 @@ from typing import Final
 from rapidfuzz import fuzz, process
 
 from services.worker.engines.rules.schema import Leaf
-from services.worker.engines.rules.words import KNOWN, normal
+from services.worker.engines.rules.words import GENERIC, KNOWN, normal
 
 _CLOSE: Final = 88
 _MOST_WORDS: Final = 6
@@ -45,6 +45,11 @@ class Phrasebook:
             self._near[label] = found[0] if found else None
         near = self._near[label]
         return [(leaf, weight * 0.85) for leaf, weight in self._exact[near]] if near else []
+
+    def is_generic(self, label: str, leaf: Leaf) -> bool:
+        """Whether the label says less than the name of the leaf, and stands on documents of all kinds."""
+        own = " ".join(word for word in leaf.words if word != "full")
+        return (self._near.get(label) or label) in GENERIC and label != own
 
     def match_scoped(self, label: str) -> list[tuple[Leaf, float]]:
         """The leaves that it may mean below a heading of their group."""

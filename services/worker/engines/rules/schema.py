@@ -11,6 +11,10 @@ MOST_PARTS: Final = 1_000
 _DEEPEST: Final = 8
 _LONGEST_HINT: Final = 5
 _OWN, _SYNONYM, _HINT, _BARE = 1.0, 0.92, 0.86, 0.85
+# What is still to be paid is the total of most documents, but not where something was paid before; and a
+# grand total is one wherever it stands.
+_LEFT_TO_PAY: Final = {"balance due": 0.8, "amount due": 0.85, "amount payable": 0.85, "to pay": 0.85}
+_TOTALS: Final = {**_LEFT_TO_PAY, "grand total": _OWN}
 _FORMATS: Final = {"date": "date", "email": "email", "phone": "phone", "uri": "uri", "url": "uri"}
 # Nobody here reads them, and their form would go unchecked.
 _UNREAD: Final = frozenset(("date-time", "time", "duration"))
@@ -195,7 +199,8 @@ def _phrases(
 
 
 def _with_synonyms(bare: str, hint: str) -> dict[str, float]:
-    phrases = dict.fromkeys(same_as(bare), _SYNONYM)
+    weights = _TOTALS if bare == "total" else {}
+    phrases = {phrase: weights.get(phrase, _SYNONYM) for phrase in same_as(bare)}
     words = normal(hint) if len(hint.split()) <= _LONGEST_HINT else ""
     if words:
         phrases = {**dict.fromkeys((*same_as(words), words), _HINT), **phrases}

@@ -7,6 +7,7 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
+from services.worker.engines.rules.columns import FAR, distance
 from services.worker.engines.rules.layout import Cell, Grid
 from services.worker.engines.rules.schema import Leaf
 from services.worker.engines.rules.values import Habits, read
@@ -15,9 +16,10 @@ from services.worker.engines.rules.words import TOTALS, normal
 _CLOSE: Final = 88
 _MOST_EMPTY: Final = 2
 _FEWEST: Final = 2
+_FIGURES: Final = "0123456789 "
+_WHOLE: Final = ("total", "subtotal", "sub total", "grand total")
 _MOST_WORDS_OF_HEAD: Final = 5
 _MOST_CELLS: Final = 60
-_FAR: Final = 14
 
 
 @dataclass(slots=True)
@@ -114,7 +116,9 @@ def _fill(table: Table, grid: Grid, at: int, columns: list[_Column], habits: Hab
 
 
 def _is_total(line: Sequence[Cell]) -> bool:
-    return any(normal(cell.text.rstrip(":")) in TOTALS for cell in line)
+    """Whether a cell is the label of a sum; a sum of pieces may stand in it: `Total 8`."""
+    names = [normal(cell.text.rstrip(":")) for cell in line]
+    return any(name in TOTALS or (name.rstrip(_FIGURES) in _WHOLE and name[-1] in _FIGURES) for name in names)
 
 
 def _take(
@@ -158,21 +162,14 @@ def _placed(line: Sequence[Cell], columns: list[_Column]) -> list[tuple[Leaf | N
     used: set[int] = set()
     placed: list[tuple[Leaf | None, Cell]] = []
     for cell in line:
-        far, place = min((_distance(cell, column), at) for at, column in enumerate(columns))
-        if far > _FAR and cell.ruled:
+        far, place = min((distance(cell, one.start, one.end), at) for at, one in enumerate(columns))
+        if far > FAR and cell.ruled:
             continue
-        if far > _FAR or place in used:
+        if far > FAR or place in used:
             return None
         used.add(place)
         placed.append((columns[place].leaf, cell))
     return placed
-
-
-def _distance(cell: Cell, column: _Column) -> float:
-    """How far the nearer edges lie apart; what shares no column with the head is farther."""
-    edge = min(abs(cell.start - column.start), abs(cell.end - column.end))
-    shared = cell.start < column.end and column.start < cell.end
-    return edge / 4 if shared else edge
 
 
 def texts_of(row: Row) -> Iterator[tuple[tuple[str, ...], str, list[Cell]]]:

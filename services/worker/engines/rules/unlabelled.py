@@ -1,6 +1,6 @@
 """What may be taken without a label: there is but one of its kind, or its place tells. Confidence is low."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from services.worker.engines.rules.amounts import CODE, SYMBOLS, currency_of, read_amount
@@ -47,7 +47,7 @@ def add_unlabelled(
         if leaf.path in given:
             continue
         if leaf.kind in ("choice", "text") and "currency" in leaf.words:
-            _add(given, leaf, _currency(pages))
+            _add(given, leaf, _currency(pages, given, leaves))
         if leaf.kind == "text" and _is_seller(leaf) and pages:
             _add(given, leaf, _letterhead(pages[0], book))
 
@@ -91,8 +91,17 @@ def _only(pages: Sequence[Grid], find: Callable[[str], str | None]) -> Found | N
     return next(iter(values.values()), None)
 
 
-def _currency(pages: Sequence[Grid]) -> Found | None:
+def _currency(
+    pages: Sequence[Grid], given: Mapping[tuple[str, ...], Found], leaves: Sequence[Leaf]
+) -> Found | None:
+    """The one that all amounts are in: those that were given, and the cells that are nothing but one."""
     codes: dict[str, Found] = {}
+    for leaf in leaves:
+        found = given.get(leaf.path)
+        for page, text in found.sources if found is not None and leaf.kind == "number" else ():
+            code = currency_of(text)
+            if found is not None and code is not None:
+                codes.setdefault(code, Found(code, _SURE, found.trust, ((page, text),)))
     for grid, cell in _cells(pages):
         if not (
             any(sign in SYMBOLS for sign in cell.text) or CODE.search(cell.text[-5:] + " " + cell.text[:5])

@@ -15,7 +15,7 @@ from services.worker.engines.rules.choices import read_boolean, read_choice
 from services.worker.engines.rules.contacts import find_email, find_phone, find_uri
 from services.worker.engines.rules.dates import Order, find_date
 from services.worker.engines.rules.schema import Leaf
-from services.worker.engines.rules.words import TITLES, is_label, normal
+from services.worker.engines.rules.words import PEOPLE, TITLES, TOTALS, is_label, is_sentence, normal
 
 _LONGEST: Final = 300
 _MOST_WORDS: Final = 40
@@ -24,6 +24,8 @@ _MOST_WORDS_OF_ID: Final = 3
 _PARTLY: Final = 0.8
 _ID_WORDS: Final = frozenset(("number", "id", "code", "reference", "iban", "bic", "sku"))
 _ID: Final = re.compile(r"[\w#][\w#./ -]{0,39}")
+_PIECES: Final = re.compile(r"\d ?(?:pcs|pc|stk|x|kg|h|hrs?|ea)\b", re.IGNORECASE)
+_NUMBER_SIGN: Final = re.compile(r"(?:no|nr|number)\b[.:]? +(?=\S*\d)", re.IGNORECASE)
 _FORMATS: Final = FormatChecker()
 
 
@@ -76,10 +78,10 @@ def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(schema, format_checker=_FORMATS, registry=Registry())
 
 
-def _number(_leaf: Leaf, text: str, habits: Habits) -> Reading | None:
+def _number(leaf: Leaf, text: str, habits: Habits) -> Reading | None:
     found = read_amount(text, habits.point)
-    if found is None:
-        return None
+    if found is None or (" ".join(leaf.words) in TOTALS and _PIECES.search(text)):
+        return None  # `Total: 3 h` is no sum of money
     value: float | int = found[0]
     return Reading(int(value) if value == int(value) else value, found[1], text)
 
@@ -119,10 +121,14 @@ def _text(leaf: Leaf, text: str, _habits: Habits) -> Reading | None:
     if is_label(text) or not any(sign.isalnum() for sign in text) or len(words) > _MOST_WORDS:
         return None
     if is_id(leaf):
+        text = _NUMBER_SIGN.sub("", text, count=1) if _NUMBER_SIGN.match(text) else text
+        words = text.split()
         good = (
             any(sign.isdigit() for sign in text) and len(words) <= _MOST_WORDS_OF_ID and _ID.fullmatch(text)
         )
         return Reading(text, 1.0, text) if good else None
+    if is_sentence(text) and (leaf.words[-1:] == ("name",) or " ".join(leaf.words) in PEOPLE):
+        return None
     if leaf.words[-1:] == ("name",):
         good_name = (
             len(words) <= _MOST_WORDS_OF_NAME

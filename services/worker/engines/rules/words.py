@@ -115,6 +115,42 @@ TOTALS: Final = frozenset(
     if group[0] in ("subtotal", "tax amount", "total", "discount", "shipping", "tip")
     for phrase in group
 )
+AMOUNTS: Final = tuple(
+    normal(phrase)
+    for phrase in (
+        *("amount", "line total", "total", "line amount", "total price", "net amount", "sum", "betrag"),
+        *("gesamt", "extended price", "value", "price"),
+    )
+)
+"""Heads of the column that holds the money of a row, the plainest first."""
+COUNTS: Final = frozenset(phrase for group in SYNONYMS if group[0] == "quantity" for phrase in group)
+PARTIES: Final = frozenset(
+    phrase for group in SYNONYMS if group[0] in ("vendor", "customer", "ship to") for phrase in group
+)
+PEOPLE: Final = PARTIES | frozenset(
+    phrase
+    for group in SYNONYMS
+    if group[0] in ("merchant name", "cashier", "full name", "first name", "last name", "employer")
+    for phrase in group
+)
+"""Fields that hold a name, though they may not be called so."""
+GENERIC: Final = frozenset(
+    normal(phrase)
+    for phrase in (
+        *("date", "dated", "date of issue", "issue date", "issued", "issued on", "date issued"),
+        *("from", "to", "name", "number", "id", "code", "reference", "address", "type", "title"),
+        *("amount", "total", "price", "sum", "description"),
+    )
+)
+"""Labels that stand on all kinds of documents: `Date` over a recipe is not the date of an invoice."""
+_PARTICLES: Final = frozenset(
+    (
+        *("of", "the", "and", "for", "at", "by", "de", "la", "le", "van", "von", "der", "den", "und"),
+        *("et", "y", "e", "du", "di", "da"),
+    )
+)
+_FEWEST_OF_SENTENCE: Final = 3
+_LONG_ENOUGH: Final = 4
 TITLES: Final = frozenset(
     (
         *("invoice", "tax invoice", "pro forma invoice", "bill", "rechnung", "credit note", "statement"),
@@ -140,3 +176,14 @@ def _containing(phrase: str) -> list[tuple[str, ...]]:
 def is_label(text: str) -> bool:
     """Whether these words are a label and so never a value."""
     return text.endswith(":") or normal(text) in KNOWN
+
+
+def is_sentence(text: str) -> bool:
+    """Whether these words are a sentence and so nobody's name: most are written small, or a full stop follows
+    a word that is."""
+    words = [word for word in text.split() if word[0].isalpha() and word not in _PARTICLES]
+    if len(words) < _FEWEST_OF_SENTENCE:
+        return False
+    last = words[-1].rstrip(".!?")
+    ends = text.endswith((".", "!", "?")) and last.islower() and len(last) >= _LONG_ENOUGH
+    return ends or sum(word[0].islower() for word in words) * 2 > len(words)
