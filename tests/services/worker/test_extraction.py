@@ -248,13 +248,21 @@ class TestAModel:
         assert (view.status, view.error_code, view.error_message) == ("FAILED", no.code, no.message)
         assert document is None
 
-    @pytest.mark.parametrize("answer", [Again(5.0, "NO_ANSWER: later"), Infra("UPSTREAM_DOWN: nobody there")])
+    @pytest.mark.parametrize(
+        ("answer", "state"),
+        [
+            pytest.param(Again(5.0, "NO_ANSWER: later"), "READY", id="the job alone comes again later"),
+            pytest.param(
+                Infra("UPSTREAM_DOWN: nobody there"), "WAITING", id="the lane is held, its grants recalled"
+            ),
+        ],
+    )
     async def test_nobody_is_blamed_when_it_cannot_answer(
-        self, runtime: Runtime, tenant: Tenant, answer: Again | Infra
+        self, runtime: Runtime, tenant: Tenant, answer: Again | Infra, state: str
     ) -> None:
         runtime.extractor = Asked([answer])
         view, _ = await ended(runtime, tenant, await open_job(runtime, tenant))
         assert view.status in {"PENDING", "THROTTLED"}
         async with runtime.unit_of_work() as uow:
             chunk = (await uow.session.execute(text("SELECT state, job_id FROM chunks"))).one()
-        assert chunk == ("READY", view.id)
+        assert chunk == (state, view.id)
