@@ -58,8 +58,9 @@ async def a_late_result(stage: Stage, folder: Path) -> None:
 
 
 async def two_readers_of_a_directory(stage: Stage) -> None:
-    """Rules 4 and 5: a second advance comes while the first stands inside its page."""
+    """Rules 4 and 5: a second advance comes while the first stands inside its second page."""
     batch_id = await stage.mill.open_batch(5)
+    await stage.mill.advance(batch_id)
     first = await stage.conductor.stopped(stage.mill.advance(batch_id), Point.SPREAD_PAGE)
     second = await stage.conductor.beside(stage.mill.advance(batch_id))
     assert not second.task.done(), "it waits for the batch and does not leave"
@@ -79,7 +80,9 @@ async def a_settle_beside_a_reopening(stage: Stage) -> None:
         b=batch_id,
     )
     async with stage.resources.unit_of_work() as rival:
-        await orchestration.lock(rival.session, batch_id)
+        await rival.session.execute(
+            text("SELECT id FROM batches WHERE id = :b FOR NO KEY UPDATE"), {"b": batch_id}
+        )
         await rival.session.execute(
             text(
                 "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank)"
@@ -230,9 +233,20 @@ async def a_cancel_at_the_last_close(stage: Stage) -> None:
 
 
 async def a_bell_heard_twice(stage: Stage) -> None:
-    """Rule 14: a second look at a batch that nothing moved in rings nobody again."""
-    batch_id = await stage.mill.open_batch(orchestration.PAGE + 1)
+    """Rule 14a: two chains of looks at one batch; the second moves it too, and does not win the bell."""
+    batch_id = await stage.mill.open_batch(9)
     stage.bells.rung.clear()
     await stage.mill.advance(batch_id)
+    # As if it had been this very moment, however slow the machine is.
+    await stage.mill.sql("UPDATE batches SET rung_at = now() + interval '1 min' WHERE id = :b", b=batch_id)
     await stage.mill.advance(batch_id)
     assert len(stage.bells.heard(Advance)) == 1
+
+
+async def a_take_after_the_stop(stage: Stage) -> None:
+    """Rule 16: the stop is answered, nobody has drained yet, and a worker looks for work."""
+    batch_id = await stage.granted(4)
+    await stage.cancel(batch_id)
+    assert await stage.mill.take() is None
+    await stage.bring_to_end(batch_id)
+    await stage.mill.assert_exact(batch_id, "CANCELLED")

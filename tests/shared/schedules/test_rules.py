@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.batches import orchestration
 from tests.shared.schedules import stories
 from tests.shared.schedules.stage import Stage
 
@@ -25,6 +24,7 @@ async def test_rule_4_the_news_of_the_last_chunk_is_not_lost(stage: Stage) -> No
     await stories.the_last_two_chunks(stage)
 
 
+@pytest.mark.usefixtures("small_pages")
 async def test_rule_4_a_second_reader_waits(stage: Stage) -> None:
     await stories.two_readers_of_a_directory(stage)
 
@@ -45,15 +45,17 @@ async def test_rule_10_two_dispatches_do_not_pass_a_limit(stage: Stage) -> None:
     await stories.two_dispatches(stage)
 
 
-async def test_rule_14_a_look_that_moved_nothing_rings_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(orchestration, "PAGE", 7)
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_14_of_two_chains_of_looks_one_rings(stage: Stage) -> None:
     await stories.a_bell_heard_twice(stage)
 
 
 async def test_rule_16_a_stop_waits_for_a_grant_and_drains_it(stage: Stage) -> None:
     await stories.a_drain_beside_a_dispatch(stage)
+
+
+async def test_rule_16_nothing_starts_after_the_stop(stage: Stage) -> None:
+    await stories.a_take_after_the_stop(stage)
 
 
 async def test_rule_16_a_stop_at_the_last_close_is_the_end(stage: Stage) -> None:
