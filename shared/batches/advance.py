@@ -130,6 +130,9 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
+    if batch.strikes >= STRIKES:
+        # It may be the sums that cannot be moved: a batch must end all the same (protocol rule 20).
+        await orchestration.recount(uow.session, batch.id)
     await reclaim.drop_ready(uow.session, batch.id)
     await reach(Point.DRAIN_DROPPED)
     await reclaim.flag_stop(uow.session, batch.id)

@@ -250,3 +250,22 @@ async def a_take_after_the_stop(stage: Stage) -> None:
     assert await stage.mill.take() is None
     await stage.bring_to_end(batch_id)
     await stage.mill.assert_exact(batch_id, "CANCELLED")
+
+
+async def two_events_at_once(stage: Stage) -> None:
+    """Rule 29: a second event is written while the first is not committed; no number is seen before it."""
+    batch_id = await stage.mill.open_batch(1)
+
+    async def tell(kind: str) -> None:
+        async with stage.resources.unit_of_work() as uow:
+            await orchestration.add_event(uow.session, batch_id, kind, {})
+            await uow.commit()
+
+    async with stage.resources.unit_of_work() as first:
+        await orchestration.add_event(first.session, batch_id, "first", {})
+        second = await stage.conductor.beside(tell("second"))
+        assert not second.task.done(), "a later number would be seen before an earlier one"
+        await first.commit()
+    await second.end()
+    rows = await stage.mill.sql("SELECT n, kind FROM batch_events WHERE batch_id = :b ORDER BY n", b=batch_id)
+    assert [tuple(row) for row in rows] == [(1, "first"), (2, "second")]

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
+from shared.batches.advance import Step
+from shared.queue.messages import Dispatch
 from tests.shared.schedules import stories
 from tests.shared.schedules.stage import Stage
 
@@ -62,9 +65,28 @@ async def test_rule_16_a_stop_at_the_last_close_is_the_end(stage: Stage) -> None
     await stories.a_cancel_at_the_last_close(stage)
 
 
+async def test_rule_20_an_open_batch_cannot_lose_its_due_time(stage: Stage) -> None:
+    batch_id = await stage.mill.open_batch(1)
+    with pytest.raises(IntegrityError, match="ck_batches"):
+        await stage.mill.sql("UPDATE batches SET wake_at = NULL WHERE id = :b", b=batch_id)
+
+
 async def test_rule_21_a_file_handed_on_is_not_counted(stage: Stage) -> None:
     await stories.an_end_between_the_reads_of_a_split(stage)
 
 
 async def test_no_bell_goes_out_before_its_rows(stage: Stage) -> None:
     await stories.bells_of_rows(stage)
+
+
+async def test_rule_29_events_are_numbered_in_the_order_of_their_commits(stage: Stage) -> None:
+    await stories.two_events_at_once(stage)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_45_the_lane_is_rung_before_the_rest_is_listed(stage: Stage) -> None:
+    batch_id = await stage.mill.open_batch(5)
+    stage.bells.rung.clear()
+    assert await stage.mill.advance(batch_id) is Step.FIRST_PAGE
+    assert len(stage.bells.heard(Dispatch)) == 1
+    assert not (await stage.mill.batch(batch_id)).spread_done
