@@ -19,6 +19,7 @@ from shared.jobs import limiting, running
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
+from shared.pausing import Point, reach
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
 
@@ -150,6 +151,7 @@ class ChunkRun:
             key = result_key(self._chunk, file)
             try:
                 await self._runtime.resources.storage.put(key, outcome.result)
+                await reach(Point.BLOB_STORED)
             finally:
                 outcome.result.unlink(missing_ok=True)
         return JobEnd(

@@ -9,6 +9,7 @@ from shared.batches import orchestration
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import reclaim
+from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Dispatch
 
 SLICE_S: Final = 2.0
@@ -90,7 +91,9 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
             message="The source directory was deleted or expired before it was read.",
         )
         return Step.MOVED
+    await reach(Point.SPREAD_LOCKED)
     scanned, total = await orchestration.spread_page(uow.session, batch.id)
+    await reach(Point.SPREAD_PAGE)
     if scanned:
         # Work may start while the rest is still read: the first page is enough to grant from.
         uow.ring(Dispatch(batch.project_id, batch.job_type))
@@ -109,6 +112,7 @@ async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
     await orchestration.fold(uow.session, batch.id)
+    await reach(Point.FOLDED)
     end = await orchestration.settle(uow.session, batch.id)
     if end is not None:
         await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
@@ -126,7 +130,11 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
+    if batch.strikes >= STRIKES:
+        # It may be the sums that cannot be moved: a batch must end all the same (protocol rule 20).
+        await orchestration.recount(uow.session, batch.id)
     await reclaim.drop_ready(uow.session, batch.id)
+    await reach(Point.DRAIN_DROPPED)
     await reclaim.flag_stop(uow.session, batch.id)
     if await orchestration.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
         return Step.MOVED

@@ -17,6 +17,7 @@ from shared.lanes import service as lane_service
 from shared.lanes.budget import AHEAD_S, Budget
 from shared.lanes.limits import Waiting, WaitingCode
 from shared.lanes.service import LaneRow
+from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
 
@@ -76,10 +77,12 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
         turn = await _open_round(uow, project_id, job_type, queue)
         if turn is None:
             return 0
+        await reach(Point.LANE_COUNTED)
         chunks, startable = await _grant_waiting(turn)
         portions = [p for b in turn.hungry if (p := await _portion(turn, b, startable)) is not None]
         granted, vtime = await _grant(turn, portions)
         chunks += granted
+        await reach(Point.GRANTED)
         wait = await _refuse(turn, portions)
         await lane_service.charge(
             uow, turn.lane, vtime=vtime, tat_in=turn.budget.tat_in, wait=wait, wake_in=_look_in(turn, wait)

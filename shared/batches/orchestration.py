@@ -32,11 +32,12 @@ class OpenBatch:
     seconds_per_file: float | None
     weight: float
     vtime: float
+    strikes: int
 
 
 _FIELDS = (
     "id, project_id, job_type, source_directory_id, status, spread_done, total, fed_seq, stop_as,"
-    " seconds_per_file, weight, vtime"
+    " seconds_per_file, weight, vtime, strikes"
 )
 
 
@@ -197,6 +198,28 @@ async def fold(session: AsyncSession, batch_id: UUID) -> float | None:
         {"b": batch_id},
     )
     return found.scalar_one_or_none()
+
+
+async def recount(session: AsyncSession, batch_id: UUID) -> None:
+    """Take the sums of what was granted from the jobs themselves, and drop the counts nobody folded: they
+    cannot be trusted where a fold throws again and again. Files of live chunks are left to their close.
+
+    The caller holds the batch. One statement, so one snapshot: a chunk that closes meanwhile is live in it.
+    """
+    await session.execute(
+        text(
+            "WITH gone AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'),"
+            " s AS (SELECT count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
+            "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
+            "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled"
+            "  FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE b.id = :b AND j.seq <= b.fed_seq"
+            "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = :b AND c.state <> 'DONE'"
+            "   AND j.seq BETWEEN c.lo AND c.hi))"
+            " UPDATE batches b SET ok = s.ok, failed = s.failed, cancelled = s.cancelled, updated_at = now()"
+            " FROM s WHERE b.id = :b"
+        ),
+        {"b": batch_id},
+    )
 
 
 async def resume_if_live(session: AsyncSession, batch_id: UUID) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from shared.pausing import Point, reach
 from shared.queue.messages import Message, TaskQueue
 
 
@@ -45,6 +46,7 @@ class UnitOfWork:
     async def commit(self) -> None:
         """Make the work durable, then ring. The unit may go on with a new transaction."""
         await self.session.commit()
+        await reach(Point.COMMITTED)
         bells, self._bells = self._bells, []
         for bell in bells:
             self._queue.publish(bell)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.taken import TakenChunk
+from shared.pausing import Point, reach
 
 LOSSES_ALONE = 3
 
@@ -55,6 +56,7 @@ async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -
             chunk.place,
         )
     ).all()
+    await reach(Point.SPLIT_READ)
     await session.execute(
         text(
             "WITH lost AS (DELETE FROM chunks WHERE id = :c RETURNING *), one_each AS ("

@@ -16,6 +16,7 @@ from shared.jobs.codes import FailureCode
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
+from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
 
@@ -66,6 +67,7 @@ async def take(uow: UnitOfWork, queue: str, worker_id: UUID) -> Assignment | Non
         assert chunk.job_id is not None
         parameters = await repository.config_of_job(uow.session, chunk.job_id)
     await uow.commit()
+    await reach(Point.TAKEN)
     return Assignment(chunk, files, parameters)
 
 
@@ -78,7 +80,9 @@ async def beat(uow: UnitOfWork, chunk: TakenChunk) -> Hand:
 
 async def flush(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> Hand:
     """Write the ends of some files, if the chunk is still ours."""
+    await reach(Point.BEFORE_FLUSH)
     hand = _hand(await ledger.hold(uow.session, chunk))
+    await reach(Point.CHUNK_HELD)
     if hand is not Hand.FENCED and ends:
         await ledger.write_ends(uow.session, chunk, ends)
         await uow.commit()
@@ -104,6 +108,7 @@ async def close(
         return hand
     if ends:
         await ledger.write_ends(uow.session, chunk, ends)
+    await reach(Point.FLUSHED)
     if hand is Hand.STOP:
         await ledger.cancel_open(uow.session, chunk)
     if not await ledger.close(uow.session, chunk, seconds=seconds):

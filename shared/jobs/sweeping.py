@@ -9,6 +9,7 @@ from shared.jobs.ledger import LEASE_S
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import TakenChunk
 from shared.lanes import service as lane_service
+from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Work
 from shared.workers import service as worker_service
 
@@ -25,6 +26,7 @@ async def sweep_lost(uow: UnitOfWork) -> int:
     gap = await worker_service.open_sweep(uow, SWEEP)
     if gap is None:
         return 0
+    await reach(Point.SWEEP_ASKED)
     lost: list[TakenChunk] = []
     if gap > LEASE_S / 3:
         await reclaim.lengthen_all(uow.session, lease_s=LEASE_S)

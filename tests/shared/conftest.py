@@ -156,8 +156,7 @@ def done(chunk: TakenChunk, file: FileToRun, code: str | None = None) -> JobEnd:
     )
 
 
-@pytest.fixture
-async def mill(resources: Resources) -> Mill:
+async def make_mill(resources: Resources) -> Mill:
     """An empty directory of a new project."""
     async with resources.unit_of_work() as uow:
 
@@ -180,6 +179,12 @@ async def mill(resources: Resources) -> Mill:
         )
         await uow.commit()
     return Mill(resources, project, directory, file)
+
+
+@pytest.fixture
+async def mill(resources: Resources) -> Mill:
+    """An empty directory of a new project."""
+    return await make_mill(resources)
 
 
 @pytest.fixture

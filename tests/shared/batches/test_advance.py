@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from shared.batches import orchestration
 from shared.batches.advance import STRIKES, Step, note_failure
@@ -119,6 +120,23 @@ async def test_a_batch_that_cannot_be_moved_ends_failed_with_a_reason(mill: Any)
     assert await mill.advance(batch_id) is Step.ENDED
     row = await mill.batch(batch_id)
     assert (row.status, row.failure_code) == ("FAILED", "ORCHESTRATION_ERROR")
+
+
+async def test_sums_that_cannot_be_right_do_not_keep_a_batch_from_its_end(mill: Any, an_end: Any) -> None:
+    batch_id = await mill.open_batch(3)
+    await mill.advance(batch_id)
+    await mill.dispatch()
+    held = await mill.taken()
+    await mill.close(held.chunk, [an_end(held.chunk, file) for file in held.files])
+    await mill.sql("UPDATE chunks SET ok = 7 WHERE state = 'DONE'")
+    for _ in range(STRIKES):
+        with pytest.raises(IntegrityError):
+            await mill.advance(batch_id)
+        await note_failure(mill.resources.unit_of_work, batch_id)
+    assert await mill.advance(batch_id) is Step.ENDED
+    await mill.assert_exact(batch_id, "FAILED")
+    row = await mill.batch(batch_id)
+    assert (row.failure_code, row.ok) == ("ORCHESTRATION_ERROR", len(held.files))
 
 
 async def test_every_open_batch_has_a_due_time_and_final_ones_have_none(mill: Any) -> None:

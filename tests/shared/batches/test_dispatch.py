@@ -26,6 +26,7 @@ BATCH = OpenBatch(
     seconds_per_file=None,
     weight=1.0,
     vtime=0.0,
+    strikes=0,
 )
 
 

@@ -1,0 +1,141 @@
+"""Negative controls: each takes one protecting line out and shows that the very same story then fails.
+
+A control that no longer finds its line fails itself (`LookupError`, `AttributeError`), so it cannot rot.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from services.worker import chunk as worker_chunk
+from shared.batches import orchestration
+from shared.db.unit_of_work import UnitOfWork
+from shared.jobs import ledger, reclaim, sweeping
+from tests.shared.schedules import stories
+from tests.shared.schedules.conductor import without
+from tests.shared.schedules.stage import Stage
+
+WEAK = "FOR KEY SHARE"  # keeps nobody out who does not delete the row
+BATCH = "wake_at IS NOT NULL FOR NO KEY UPDATE"
+LANE = "AND job_type = $2 FOR NO KEY UPDATE"
+
+
+async def test_rule_1_without_the_token_check_a_late_holder_is_accepted(stage: Stage) -> None:
+    held = "AND token = $2 AND state = 'TAKEN' FOR UPDATE"
+    by_anybody = held.replace("token = $2", "$2::uuid IS NOT NULL")
+    with (
+        without(stage.resources.engine, held, by_anybody),
+        pytest.raises(DBAPIError, match="witness: job"),
+    ):
+        await stories.a_late_holder(stage)
+
+
+async def test_rule_2_without_the_token_in_the_key_a_late_result_replaces_the_accepted_one(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_token(chunk: Any, file: Any) -> str:
+        return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
+
+    monkeypatch.setattr(worker_chunk, "result_key", without_token)
+    with pytest.raises(AssertionError):
+        await stories.a_late_result(stage, tmp_path)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_4_without_the_batch_lock_a_page_is_read_twice(stage: Stage) -> None:
+    with (
+        without(stage.resources.engine, BATCH, f"wake_at IS NOT NULL {WEAK}"),
+        pytest.raises(IntegrityError),
+    ):
+        await stories.two_readers_of_a_directory(stage)
+
+
+async def test_rule_4_with_a_skip_of_the_held_batch_the_news_is_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "lock", orchestration.lock_if_free)
+    with pytest.raises(AssertionError):
+        await stories.the_last_two_chunks(stage)
+
+
+async def test_rule_5_without_lock_then_ask_a_batch_ends_with_work_left(stage: Stage) -> None:
+    with (
+        without(stage.resources.engine, BATCH, f"wake_at IS NOT NULL {WEAK}"),
+        pytest.raises(DBAPIError, match="witness: batch"),
+    ):
+        await stories.a_settle_beside_a_reopening(stage)
+
+
+async def test_rule_6_without_the_split_the_neighbours_fail_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def charged_as_a_whole(session: Any, chunk: Any) -> None:
+        if chunk.losses + 1 < reclaim.LOSSES_ALONE:
+            await reclaim.count_loss(session, chunk, after=0, reason="WORKER_LOST")
+        else:
+            await ledger.fail_open(session, chunk, code="WORKER_LOST", message="lost")
+            await ledger.close(session, chunk, seconds=0)
+
+    monkeypatch.setattr(reclaim, "split", charged_as_a_whole)
+    with pytest.raises(AssertionError):
+        await stories.one_file_kills_its_worker(stage)
+
+
+async def test_rule_9_without_the_gap_guard_the_living_are_reaped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "LEASE_S", float("inf"))
+    with pytest.raises(AssertionError):
+        await stories.a_sweeper_that_was_away(stage)
+
+
+async def test_rule_10_without_the_lane_lock_a_limit_is_passed(stage: Stage) -> None:
+    with (
+        without(stage.resources.engine, LANE, f"AND job_type = $2 {WEAK}"),
+        pytest.raises(AssertionError),
+    ):
+        await stories.two_dispatches(stage)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_14_without_the_won_update_every_look_rings(stage: Stage) -> None:
+    won = "AND rung_at < now() - interval '500 ms'"
+    with without(stage.resources.engine, won), pytest.raises(AssertionError):
+        await stories.a_bell_heard_twice(stage)
+
+
+async def test_rule_16_without_the_flag_in_its_commit_work_starts_after_the_stop(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_flag(session: Any, batch_id: Any) -> None:
+        """Left to the drain."""
+
+    monkeypatch.setattr(reclaim, "flag_stop", no_flag)
+    with pytest.raises(AssertionError):
+        await stories.a_take_after_the_stop(stage)
+
+
+async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stage) -> None:
+    with (
+        without(stage.resources.engine, "AND NOT seq = ANY(", "AND NOT -seq = ANY("),
+        pytest.raises(DBAPIError, match="witness: chunk"),
+    ):
+        await stories.an_end_between_the_reads_of_a_split(stage)
+
+
+async def test_without_commit_before_publish_a_bell_speaks_of_no_row(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = UnitOfWork.commit
+
+    async def publish_first(self: UnitOfWork) -> None:
+        bells, self._bells = self._bells, []
+        for bell in bells:
+            self._queue.publish(bell)
+        await commit(self)
+
+    monkeypatch.setattr(UnitOfWork, "commit", publish_first)
+    with pytest.raises(AssertionError):
+        await stories.bells_of_rows(stage)

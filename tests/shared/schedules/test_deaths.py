@@ -1,0 +1,89 @@
+"""The process dies once at each point: sweeps and due times alone bring the batch to its end."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from shared.pausing import Point
+from tests.shared.conftest import done
+from tests.shared.schedules.stage import Stage
+
+OF_A_LIFE = [
+    point for point in Point if point not in {Point.BLOB_STORED, Point.DRAIN_DROPPED, Point.COMMITTED}
+]
+
+
+class Mortal:
+    """Makes moves of which the first that comes to the point dies there."""
+
+    def __init__(self, stage: Stage, point: Point) -> None:
+        self._stage = stage
+        self._point = point
+        self.died = False
+
+    async def move(self, work: Coroutine[Any, Any, Any]) -> None:
+        """One move, to its end or to its death."""
+        if self.died:
+            await work
+        else:
+            self.died = await self._stage.conductor.killed(work, self._point)
+
+
+async def live(stage: Stage, mortal: Mortal, *, stopped: bool) -> None:
+    """A life with everything in it: spread, grant, a loss, a split, flushes, closes, and maybe a stop."""
+    batch_id = await stage.mill.open_batch(8)
+    await mortal.move(stage.mill.advance(batch_id))
+    await stage.mill.advance(batch_id)
+    await stage.mill.sql("UPDATE batches SET seconds_per_file = 0.125 WHERE id = :b", b=batch_id)
+    await mortal.move(stage.mill.dispatch())
+    await stage.mill.dispatch()
+    await mortal.move(stage.mill.take())
+    await stage.mill.take()
+    await stage.expire()
+    await mortal.move(stage.sweep())
+    await stage.expire()
+    await stage.sweep()
+    for flush_first in (True, False):
+        held = await stage.mill.taken()
+        ends = [done(held.chunk, file) for file in held.files]
+        if flush_first:
+            await mortal.move(stage.mill.flush(held.chunk, ends))
+        await mortal.move(stage.mill.close(held.chunk, ends))
+    if stopped:
+        await stage.cancel(batch_id)
+    await mortal.move(stage.mill.advance(batch_id))
+    await stage.bring_to_end(batch_id)
+    await stage.mill.assert_exact(batch_id, "CANCELLED" if stopped else "COMPLETED")
+
+
+@pytest.mark.parametrize("point", OF_A_LIFE)
+async def test_a_death_costs_time_and_nothing_else(stage: Stage, point: Point) -> None:
+    mortal = Mortal(stage, point)
+    await live(stage, mortal, stopped=False)
+    assert mortal.died
+
+
+async def test_a_death_inside_the_drain(stage: Stage) -> None:
+    mortal = Mortal(stage, Point.DRAIN_DROPPED)
+    await live(stage, mortal, stopped=True)
+    assert mortal.died
+
+
+@pytest.mark.parametrize("at", range(6))
+async def test_a_death_between_a_commit_and_its_bells(stage: Stage, at: int) -> None:
+    mortal = Mortal(stage, Point.COMMITTED)
+    moves = 0
+    move = mortal.move
+
+    async def sometimes(work: Coroutine[Any, Any, Any]) -> None:
+        nonlocal moves
+        if moves == at:
+            await move(work)
+        else:
+            await work
+        moves += 1
+
+    mortal.move = sometimes  # type: ignore[method-assign]
+    await live(stage, mortal, stopped=False)
+    assert mortal.died
