@@ -103,6 +103,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: it is answered as the plain request that it is; no operator has to install anything."""
+
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > MAX_HEAD:

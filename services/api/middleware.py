@@ -97,18 +97,24 @@ class BoundedBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and count what is read of it."""
-        kind = dict(scope.get("headers", ())).get(b"content-type", b"")
+        headers = dict(scope.get("headers", ()))
+        kind = headers.get(b"content-type", b"")
         if scope["type"] != "http" or kind.lower().startswith(b"multipart/"):
             await self._app(scope, receive, send)
             return
+        too_large = HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+        # The server lets only digits through, and no more than 64 bits of them.
+        announced = int(headers.get(b"content-length", b"0"))
         size = 0
 
         async def receive_bounded() -> Message:
             nonlocal size
+            if announced > MAX_JSON:
+                raise too_large
             message = await receive()
             size += len(message.get("body", b""))
             if size > MAX_JSON:
-                raise HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+                raise too_large
             return message
 
         await self._app(scope, receive_bounded, send)

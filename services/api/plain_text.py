@@ -4,6 +4,7 @@ pair, and what is nested too deep can be read, but not written again."""
 import re
 from typing import Any, Final
 
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 from shared.errors import InvalidInput
@@ -11,7 +12,7 @@ from shared.errors import InvalidInput
 SHOWN: Final = 80  # characters of a name
 SHOWN_NAMES: Final = 8  # of a place
 MAX_DEPTH: Final = 200
-_ODD: Final = re.compile("[\x00\ud800-\udfff]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
 
 Step = tuple[str | int, Any] | None
@@ -35,7 +36,8 @@ async def only_text(request: Request) -> None:
 
 
 def check_text(value: Any, *where: str) -> None:
-    """`InvalidInput` when `value`, text or JSON at the place `where`, cannot be stored and given back."""
+    """Refuses `value`, text or JSON at the place `where`, when it cannot be stored and given back: 422 for
+    what is no Unicode, as for every other wrong shape, else `InvalidInput`."""
     place: Step = None
     for name in where:
         place = (name, place)
@@ -43,10 +45,11 @@ def check_text(value: Any, *where: str) -> None:
     while waiting:
         one, place, depth = waiting.pop()
         if isinstance(one, str):
-            if _ODD.search(one):
-                raise InvalidInput(f"{_told(place)}: it holds text that is not Unicode, or a NUL character.")
+            _check_string(one, place)
         elif isinstance(one, dict | list) and depth == MAX_DEPTH:
-            raise InvalidInput(f"{_told(place)}: it is nested deeper than {MAX_DEPTH} levels.")
+            raise InvalidInput(
+                f"{'.'.join(_names(place)) or 'body'}: it is nested deeper than {MAX_DEPTH} levels."
+            )
         elif isinstance(one, dict):
             waiting += ((name, place, depth + 1) for name in one)
             waiting += ((inner, (name, place), depth + 1) for name, inner in one.items())
@@ -54,9 +57,25 @@ def check_text(value: Any, *where: str) -> None:
             waiting += ((inner, (index, place), depth + 1) for index, inner in enumerate(one))
 
 
-def _told(place: Step) -> str:
+def _check_string(text: str, place: Step) -> None:
+    if "\x00" in text:
+        raise InvalidInput(f"{'.'.join(_names(place)) or 'body'}: it holds a NUL character.")
+    if _HALF.search(text):
+        raise RequestValidationError(
+            [
+                {
+                    "type": "string_unicode",
+                    "loc": ("body", *_names(place)),
+                    "msg": "Input should be a valid string: it holds half of a surrogate pair",
+                    "input": None,
+                }
+            ]
+        )
+
+
+def _names(place: Step) -> list[str]:
     names: list[str] = []
     while place is not None:
         name, place = place
         names.append(str(name)[:SHOWN])
-    return ".".join(reversed(names[-SHOWN_NAMES:])) or "body"
+    return list(reversed(names[-SHOWN_NAMES:]))

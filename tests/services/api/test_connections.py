@@ -114,6 +114,29 @@ async def test_other_manners_of_asking_are_answered(
     assert statuses(await said(api_url, *pieces)) == wanted
 
 
+async def test_a_body_announced_too_large_is_refused_before_it_comes(api_url: str, tenant: Tenant) -> None:
+    for path, kind, size in (
+        (DIRECTORIES, "application/json", 3_000_000),
+        (FILES, "multipart/form-data; boundary=b", 2**40),
+    ):
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {tenant.key}\r\nconnection: close\r\n"
+            f"content-type: {kind}\r\ncontent-length: {size}\r\n\r\n"
+        )
+        assert statuses(await said(api_url, head.encode())) == [413]
+
+
+async def test_a_host_that_is_none_gets_into_no_link(
+    api_url: str, tenant: Tenant, http: httpx.AsyncClient
+) -> None:
+    made = await http.post(FILES, files={"file": ("a", b"x")}, data={"purpose": "parse"})
+    path = f"{FILES}/{made.json()['id']}/content"
+    for host in ("evil.example/@x", "a b", 'x"y', "x:99999", ""):
+        head = f"GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {tenant.key}\r\n"
+        answer = await said(api_url, f"{head}connection: close\r\n\r\n".encode())
+        assert statuses(answer) == [400] or f'"url":"{api_url}/'.encode() in answer, answer
+
+
 async def test_what_follows_a_chunked_body_is_no_header(api_url: str, tenant: Tenant) -> None:
     head = (
         f"POST {DIRECTORIES} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"

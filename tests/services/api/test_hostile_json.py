@@ -15,8 +15,6 @@ JSON = {"content-type": "application/json"}
     [
         (b'{"name": "a\\u0000b"}', "name"),
         (b'{"name": "d", "description": "\\u0000"}', "description"),
-        (b'{"name": "\\ud800"}', "name"),
-        (b'{"name": "\xed\xa0\x80"}', "name"),
         (b'{"name": "d", "connector_subscription_id": "\\u0000"}', "connector_subscription_id"),
         (b'{"name": "d", "system_metadata": {"a": [{"b": "\\u0000"}]}}', "system_metadata.a.0.b"),
         (b'{"name": "d", "system_metadata": {"a\\u0000": 1}}', "system_metadata"),
@@ -26,6 +24,22 @@ JSON = {"content-type": "application/json"}
 async def test_text_that_cannot_be_stored_is_named(http: httpx.AsyncClient, body: bytes, where: str) -> None:
     found = await http.post(DIRECTORIES, content=body, headers=JSON)
     assert (found.status_code, found.json()["detail"].partition(":")[0]) == (400, where), found.text
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"name": "\\ud800"}', ["body", "name"]),
+        (b'{"name": "\xed\xa0\x80"}', ["body", "name"]),
+        (b'{"name": "d", "system_metadata": {"a": ["\\udfff"]}}', ["body", "system_metadata", "a", "0"]),
+        (b'{"name": "d", "system_metadata": {"\\ud800": 1}}', ["body", "system_metadata"]),
+    ],
+)
+async def test_text_that_is_no_unicode_is_named(
+    http: httpx.AsyncClient, body: bytes, where: list[str]
+) -> None:
+    found = await http.post(DIRECTORIES, content=body, headers=JSON)
+    assert (found.status_code, found.json()["detail"][0]["loc"]) == (422, where), found.text
 
 
 async def test_text_that_looks_like_it_is_kept(http: httpx.AsyncClient) -> None:
