@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -22,7 +23,8 @@ def set_up(*, json: bool = False, level: int = logging.INFO) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    console = [_escape, structlog.dev.ConsoleRenderer(colors=False)]
+    rendering: list[Any] = [structlog.processors.JSONRenderer()] if json else console
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -30,13 +32,28 @@ def set_up(*, json: bool = False, level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                renderer,
+                *rendering,
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a stranger sent may stand in a message or in an exception: it must not look like lines of ours.
+    The renderer does the same for all other values."""
+    event["event"] = _printable(str(event.get("event", "")))
+    if isinstance(trace := event.get("exception"), str):
+        event["exception"] = "\n".join("    " + _printable(line) for line in trace.split("\n"))
+    return event
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

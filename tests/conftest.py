@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uvicorn.config import HTTPProtocolType
 
 from services.api.app import create_app
+from services.api.listening import OPTIONS
 from services.local.postgres import EmbeddedPostgres
 from services.local.valkey import EmbeddedValkey
 from shared import telemetry
@@ -225,13 +226,14 @@ async def operator_key(resources: Resources) -> str:
 class Server:
     """An application on a real port, served by uvicorn from a thread with a loop of its own."""
 
-    def __init__(self, settings: Settings, bells: HeardBells, *, http: HTTPProtocolType = "auto") -> None:
+    def __init__(
+        self, settings: Settings, bells: HeardBells, *, http: HTTPProtocolType | None = None
+    ) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = create_app(settings, queue=bells)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=2)
-        )
+        options = {**OPTIONS, "http": http or OPTIONS["http"]}
+        self._server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **options))
         self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
 
     def _serve(self) -> None:

@@ -1,9 +1,10 @@
 """The application: the only place of the API that reads Settings."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from services.api import (
     admin,
@@ -21,9 +22,17 @@ from services.api import (
     projects,
 )
 from services.api.dependencies import Door
-from services.api.middleware import BoundedBodies, CountedRequests, EmptyQueryValues, RequestIds
+from services.api.middleware import (
+    BoundedBodies,
+    CountedRequests,
+    EmptyQueryValues,
+    PacedBodies,
+    RequestIds,
+)
+from services.api.plain_text import only_text
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
+from services.api.wrong_keys import WrongKeys
 from shared import __version__, telemetry
 from shared.config import Settings
 from shared.db import migrations
@@ -57,16 +66,21 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     if settings is None:
         settings = Settings()
         telemetry.set_up(json=settings.log_json)
+        # Its warnings say of a form that a stranger sent what the answer says to the stranger.
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)
     app = FastAPI(
         title="Batchmill",
         version=__version__,
         lifespan=_lifespan(settings, queue),
         redirect_slashes=False,
+        dependencies=[Depends(only_text)],
     )
     # The last one added is the outermost.
     app.add_middleware(EmptyQueryValues)
     app.add_middleware(BoundedBodies)
+    app.add_middleware(PacedBodies)
     app.add_middleware(RequestIds)
+    app.state.wrong_keys = WrongKeys()
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)

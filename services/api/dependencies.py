@@ -13,12 +13,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 from services.api.authentication import token_of
 from services.api.downloads import Links
 from services.api.paging import PageAsk, filters_of, read_token
+from services.api.plain_text import check_text
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
+from services.api.wrong_keys import WrongKeys
 from shared import ids
 from shared.db.repository import page_size as within_bounds
 from shared.db.unit_of_work import UnitOfWork
-from shared.errors import NotFound
+from shared.errors import NotFound, Unauthenticated
 from shared.projects import service as project_service
 from shared.projects.service import Caller
 from shared.storage.port import BlobStorage
@@ -60,8 +62,15 @@ Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 
 
 async def caller(request: Request, uow: Uow) -> Caller:
-    """Whoever's key the request carries."""
-    return await project_service.authenticate(uow, token_of(request))
+    """Whoever's key the request carries. Too many wrong ones from one address: `TooMany`."""
+    token = token_of(request)
+    try:
+        return await project_service.authenticate(uow, token)
+    except Unauthenticated:
+        if token:
+            wrong: WrongKeys = request.app.state.wrong_keys
+            wrong.note(request.client.host if request.client is not None else "")
+        raise
 
 
 TheCaller = Annotated[Caller, Depends(caller)]
@@ -165,12 +174,14 @@ def known_ids(kind: ids.Kind, texts: list[str] | None) -> list[UUID] | None:
 def read_json(model: type[BaseModel], text: str, *where: str) -> Any:
     """A model out of a form field; refused like a body: 422, with the place."""
     try:
-        return model.model_validate_json(text)
+        asked = model.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         raise RequestValidationError(
             [{**one, "loc": ("body", *where, *one["loc"])} for one in found]
         ) from None
+    check_text(asked.model_dump(), *where)
+    return asked
 
 
 def page_of(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:

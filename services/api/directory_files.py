@@ -23,6 +23,7 @@ from services.api.dependencies import (
 )
 from services.api.downloads import Links, PresignedUrl
 from services.api.paging import PageOf
+from services.api.plain_text import check_text
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.directories import service as directory_service
@@ -246,4 +247,5 @@ def _metadata(text: str | None) -> dict[str, Any] | None:
         found = None
     if not isinstance(found, dict):
         raise InvalidInput("The field 'metadata' must be a JSON object.")
+    check_text(found, "metadata")
     return found

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ STATUS: Final[Mapping[type[errors.ServiceError], int]] = {
     errors.Unavailable: 503,
 }
 RETRY_AFTER_S: Final = 2
+METHOD_NOT_ALLOWED: Final = 405
 SHOWN_INPUT: Final = 1_000
 SHOWN_ERRORS: Final = 50
 
@@ -104,9 +106,21 @@ def _http(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     detail = getattr(error, "detail", "")
     if status in {404, 405} and detail in {"Not Found", "Method Not Allowed"}:
-        route = f"{request.method} {request.url.path[:200]}"
-        return _body(404, f"{route} is not part of this server; see /docs/compatibility")
+        route = f"{request.method[:20]} {request.url.path[:200]}"
+        allow = {"allow": ", ".join(_methods(request))} if status == METHOD_NOT_ALLOWED else None
+        return _body(status, f"{route} is not part of this server; see /docs/compatibility", allow)
     return _body(status, detail, getattr(error, "headers", None))
+
+
+def _methods(request: Request) -> list[str]:
+    """What its path answers to; the router tells of the first of its pages only."""
+    path = request.scope["path"]
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _storage_down(_request: Request, error: Exception) -> Response:

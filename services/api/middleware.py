@@ -1,5 +1,6 @@
 """What surrounds every request: its id, the limits of its body, and queries without empty values."""
 
+import asyncio
 import re
 import time
 from typing import Final
@@ -16,6 +17,8 @@ from shared.telemetry import bind
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 MAX_JSON: Final = 2 << 20  # the largest thing that is asked for, a schema, has 150,000 bytes
+PATIENCE_S: Final = 30.0
+PACE: Final = 1_024  # bytes a second: no link that people use is slower
 UNKNOWN_ROUTE: Final = "unknown"
 GONE: Final = 499  # as proxies say it: the client went away before the answer
 
@@ -94,21 +97,63 @@ class BoundedBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and count what is read of it."""
-        kind = dict(scope.get("headers", ())).get(b"content-type", b"")
+        headers = dict(scope.get("headers", ()))
+        kind = headers.get(b"content-type", b"")
         if scope["type"] != "http" or kind.lower().startswith(b"multipart/"):
             await self._app(scope, receive, send)
             return
+        too_large = HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+        # The server lets only digits through, and no more than 64 bits of them.
+        announced = int(headers.get(b"content-length", b"0"))
         size = 0
 
         async def receive_bounded() -> Message:
             nonlocal size
+            if announced > MAX_JSON:
+                raise too_large
             message = await receive()
             size += len(message.get("body", b""))
             if size > MAX_JSON:
-                raise HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+                raise too_large
             return message
 
         await self._app(scope, receive_bounded, send)
+
+
+class PacedBodies:
+    """Refuses (408) a body that comes too slowly: `PATIENCE_S` seconds of waiting, and one more for each
+    `PACE` bytes that came, but never more than `PATIENCE_S` at once. Only waiting for the client counts:
+    storage that is slow is not its fault."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and time what is read of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        waited = 0.0
+        came = 0
+        whole = False
+
+        async def receive_in_time() -> Message:
+            nonlocal waited, came, whole
+            if whole:
+                return await receive()
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(min(PATIENCE_S, max(0.0, PATIENCE_S + came / PACE - waited))):
+                    message = await receive()
+            except TimeoutError:
+                headers = {"connection": "close"}
+                raise HTTPException(408, "The body of this request came too slowly.", headers) from None
+            waited += time.monotonic() - started
+            came += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_in_time, send)
 
 
 class EmptyQueryValues:

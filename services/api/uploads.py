@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from services.api.plain_text import check_text
 from shared.errors import InvalidInput, TooLarge
 
 MAX_PARTS: Final = 64
@@ -157,9 +158,11 @@ class Form:
                     raise TooLarge(f"The field {name[:80]!r} is over {MAX_FIELD:,} bytes.")
         if not is_file:
             try:
-                self.fields[name] = value.decode("utf-8")
+                text = value.decode("utf-8")
             except UnicodeDecodeError:
                 raise InvalidInput(f"The field {name[:80]!r} is not UTF-8 text.") from None
+            check_text(text, name)
+            self.fields[name] = text
 
     async def _next_part(self) -> tuple[str, str | None] | None:
         event = await self._next()

@@ -22,14 +22,15 @@ def api(
     import uvicorn
 
     with _ready_to_serve("the API"):
+        from services.api.listening import OPTIONS
+
         uvicorn.run(
             "services.api.app:create_app",
             factory=True,
             host=host,
             port=port,
-            log_config=None,
-            access_log=False,
             timeout_graceful_shutdown=20,
+            **OPTIONS,
         )
 
 

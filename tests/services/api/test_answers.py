@@ -26,7 +26,6 @@ async def test_what_is_not_ours_says_so(http: httpx.AsyncClient) -> None:
         ("GET", "/"),
         ("GET", "/api/v1/pipelines"),
         ("POST", "/api/v2/parse/pjb-x/retry"),
-        ("DELETE", "/api/v2/batches/bat-x"),
         ("GET", DIRECTORIES + "/"),
         ("POST", BATCHES + "/"),
     ):

@@ -1,0 +1,81 @@
+"""JSON that can be stored and given back: the database knows neither NUL characters nor halves of a surrogate
+pair, and what is nested too deep can be read, but not written again."""
+
+import re
+from typing import Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+from shared.errors import InvalidInput
+
+SHOWN: Final = 80  # characters of a name
+SHOWN_NAMES: Final = 8  # of a place
+MAX_DEPTH: Final = 200
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
+
+Step = tuple[str | int, Any] | None
+"""A place in a body: the last name on the way, and the place that it is in."""
+
+
+async def only_text(request: Request) -> None:
+    """Refuses a query or a JSON body that cannot be stored and given back, and says which field it is."""
+    for name, value in request.query_params.multi_items():
+        check_text(value, name)
+    if "json" not in request.headers.get("content-type", ""):
+        return
+    body = await request.body()
+    flat = body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+    if flat and not any(mark in body for mark in _MARKS):
+        return
+    try:
+        check_text(await request.json())
+    except (ValueError, RecursionError):
+        return  # a page that reads no body is not hurt by this one; the others refused it already
+
+
+def check_text(value: Any, *where: str) -> None:
+    """Refuses `value`, text or JSON at the place `where`, when it cannot be stored and given back: 422 for
+    what is no Unicode, as for every other wrong shape, else `InvalidInput`."""
+    place: Step = None
+    for name in where:
+        place = (name, place)
+    waiting: list[tuple[Any, Step, int]] = [(value, place, 0)]
+    while waiting:
+        one, place, depth = waiting.pop()
+        if isinstance(one, str):
+            _check_string(one, place)
+        elif isinstance(one, dict | list) and depth == MAX_DEPTH:
+            raise InvalidInput(
+                f"{'.'.join(_names(place)) or 'body'}: it is nested deeper than {MAX_DEPTH} levels."
+            )
+        elif isinstance(one, dict):
+            waiting += ((name, place, depth + 1) for name in one)
+            waiting += ((inner, (name, place), depth + 1) for name, inner in one.items())
+        elif isinstance(one, list):
+            waiting += ((inner, (index, place), depth + 1) for index, inner in enumerate(one))
+
+
+def _check_string(text: str, place: Step) -> None:
+    if "\x00" in text:
+        raise InvalidInput(f"{'.'.join(_names(place)) or 'body'}: it holds a NUL character.")
+    if _HALF.search(text):
+        raise RequestValidationError(
+            [
+                {
+                    "type": "string_unicode",
+                    "loc": ("body", *_names(place)),
+                    "msg": "Input should be a valid string: it holds half of a surrogate pair",
+                    "input": None,
+                }
+            ]
+        )
+
+
+def _names(place: Step) -> list[str]:
+    names: list[str] = []
+    while place is not None:
+        name, place = place
+        names.append(str(name)[:SHOWN])
+    return list(reversed(names[-SHOWN_NAMES:]))
