@@ -117,7 +117,12 @@ class ChunkRun:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
         try:
             fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
-            return await self._end_of(file, await self._outcome(file, fetched))
+            outcome = await self._outcome(file, fetched)
+            if isinstance(outcome, Done) and outcome.code is not None and not fetched.is_file():
+                # It was there and is gone: the storage says whether it is away, or the blob was removed.
+                await storage.fetch(file.storage_key, self._runtime.scratch)
+                outcome = Again(1.0, "STORAGE_DOWN: it was away while the document was read")
+            return await self._end_of(file, outcome)
         except BlobMissing:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
         except StorageDown as error:

@@ -226,6 +226,33 @@ async def test_a_storage_that_is_not_mounted_blames_no_document(runtime: Runtime
     assert not await runtime.is_fit()
 
 
+class Unmounting(Slow):
+    """A sandbox under which the storage vanishes between the fetch and the reading."""
+
+    def __init__(self, good: Sandboxed, folder: Path) -> None:
+        super().__init__()
+        self._good = good
+        self._folder = folder
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:  # type: ignore[override]
+        if self._folder.exists():
+            self._folder.rename(self._folder.with_name("away"))
+        return await self._good.run(request, project_id=project_id)
+
+
+async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: Runtime) -> None:
+    await runtime.resources.hold_to_storage()
+    job = await add_job(runtime, "a.txt", b"words")
+    folder = Path(unquote(urlsplit(runtime.resources.settings.storage_url()).path))
+    good, runtime.sandbox = runtime.sandbox, Unmounting(runtime.sandbox, folder)
+    await work(runtime, "parse", slice_s=5)
+    runtime.sandbox = good
+    assert (await job_row(runtime, job)).status == "PENDING"
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert chunk.reason.startswith("STORAGE_DOWN: ")
+
+
 class OutOfMemory(Broken):
     """A sandbox under which this process itself runs out of memory."""
 
