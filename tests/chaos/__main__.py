@@ -15,7 +15,7 @@ from tests.chaos.auditor import Findings
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.story import Theatre, theatre
 
-FILES = 400
+FILES = 200
 FAULTS_A_SEED = 5
 REPORT = Path("build/chaos.json")
 
