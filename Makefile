@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint deploy-check constraints clean
+.PHONY: help run up test lint chaos deploy-check constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -17,6 +17,7 @@ help: ## this text
 	@echo "make run   takes DIR=folder, CONFIG=cfg-PARSE_FAST (or a JSON file of parameters), OUT=folder"
 	@echo "make up    takes PORT=8000"
 	@echo "make test  takes ARGS='-k name'"
+	@echo "make chaos takes SEEDS='1 2 3'"
 	@echo "all take PYTHON=/path/to/python for the first install; more commands: $(BIN)/batchmill --help"
 
 run: $(RUNTIME) ## process every file of DIR (default: the samples) and save the results in OUT
@@ -33,6 +34,9 @@ lint: $(DEV) ## check format, style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(DEV) ## let faults strike a live stack, as SEEDS draw them; the report is build/chaos.json
+	@SEEDS="$${SEEDS:-1 2 3}" $(BIN)/python -m tests.chaos
 
 deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
 	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}

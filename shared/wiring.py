@@ -13,7 +13,6 @@ from shared.installation import service as installation_service
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import TaskQueue
 from shared.storage.object_store import ObjectStore
-from shared.storage.port import BlobStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +22,20 @@ class Resources:
     settings: Settings
     engine: AsyncEngine
     queue: TaskQueue
-    storage: BlobStorage
+    storage: ObjectStore
     unit_of_work: UnitOfWorkFactory
 
-    async def hold_to_storage(self) -> None:
-        """Check that our storage is the one of our database; the first who asks records it.
+    async def hold_to_storage(self) -> str:
+        """Check that our storage is the one of our database; the first who asks records it. Answers the key
+        of its mark; from then on a place without that mark is a storage that is down.
 
         Raises `OtherStorage`, `StorageDown`, and what a database raises that is away or has no schema yet.
         """
-        await installation_service.hold_to_storage(
+        mark = await installation_service.hold_to_storage(
             self.unit_of_work, self.storage, storage_place(self.settings)
         )
+        self.storage.hold_to(mark)
+        return mark
 
     async def close(self) -> None:
         """Give everything back; what waits to be rung gets two seconds."""

@@ -47,8 +47,9 @@ TASKS_PER_CHILD = 20_000
 class WorkerProcess:
     """What a prefork child holds between bells."""
 
-    def __init__(self, settings: Settings, queues: list[str]) -> None:
+    def __init__(self, settings: Settings, queues: list[str], *, mark: str) -> None:
         self.settings = settings
+        self.mark = mark
         self.queues = queues
         # Shared with the children since before the fork: Celery tells them nothing of a shutdown
         # (protocol rule 28), and a lock-free value may be set from a signal handler.
@@ -61,7 +62,7 @@ class WorkerProcess:
         _die_with_parent()
         self.loop = LoopThread()
         self.runtime = self.loop.call(
-            open_runtime(self.settings, self.queues, lambda: bool(self.stopping.value))
+            open_runtime(self.settings, self.queues, lambda: bool(self.stopping.value), mark=self.mark)
         )
 
     def close(self) -> None:
@@ -117,8 +118,8 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     """
     settings = Settings()
     set_up(json=settings.log_json)
-    _hold_to_storage(settings)
-    process = WorkerProcess(settings, queues)
+    mark = _hold_to_storage(settings)
+    process = WorkerProcess(settings, queues, mark=mark)
     app = build_app(process, settings.broker_url())
     _connect_signals(process)
     # Celery warns of root because of pickle, which is not accepted here.
@@ -139,16 +140,17 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     sys.exit(worker.exitcode or 0)
 
 
-def _hold_to_storage(settings: Settings) -> None:
-    """Wait for a storage that is known to be ours, in a process of its own: the library behind the storage
-    starts threads, and with those in the parent every process forked from it would wait for them for ever."""
+def _hold_to_storage(settings: Settings) -> str:
+    """The key of the storage's mark, once it is known to be ours. Asked in a process of its own: the library
+    behind the storage starts threads, and with those in the parent every process forked from it would wait
+    for them for ever."""
     context = multiprocessing.get_context("fork")
     answer, say = context.Pipe(duplex=False)
     asking = context.Process(target=_ask_for_storage, args=(settings, say), name="doorstep")
     asking.start()
     say.close()
     try:
-        refusal = answer.recv()
+        mark, refusal = answer.recv()
     except EOFError:
         raise RuntimeError("the check of the storage ended without an answer") from None
     finally:
@@ -156,16 +158,17 @@ def _hold_to_storage(settings: Settings) -> None:
         answer.close()
     if refusal is not None:
         raise OtherStorage(refusal)
+    return str(mark)
 
 
 def _ask_for_storage(settings: Settings, say: Connection) -> None:
     _die_with_parent()
     try:
-        asyncio.run(wait_for_storage(open_resources(settings, name="start", pool_size=1)))
+        mark = asyncio.run(wait_for_storage(open_resources(settings, name="start", pool_size=1)))
     except OtherStorage as refusal:
-        say.send(refusal.message)
+        say.send((None, refusal.message))
     else:
-        say.send(None)
+        say.send((mark, None))
 
 
 def _connect_signals(process: WorkerProcess) -> None:

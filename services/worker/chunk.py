@@ -118,13 +118,18 @@ class ChunkRun:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
         try:
             fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
-            return await self._end_of(file, await self._outcome(file, fetched))
+            outcome = await self._outcome(file, fetched)
+            if isinstance(outcome, Done) and outcome.code is not None and not fetched.is_file():
+                # It was there and is gone: the storage says whether it is away, or the blob was removed.
+                await storage.fetch(file.storage_key, self._runtime.scratch)
+                outcome = Again(1.0, "STORAGE_DOWN: it was away while the document was read")
+            return await self._end_of(file, outcome)
         except BlobMissing:
             return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
         except StorageDown as error:
             return Infra(f"STORAGE_DOWN: {error}")
-        except OSError as error:
-            return Infra(f"SCRATCH: {error}")
+        except (OSError, MemoryError) as error:
+            return Infra(_trouble_of_ours(error))
         except Exception:
             # A fault of ours must cost this file an error, not the chunk its lease.
             log.exception("engine failed", job=str(file.job_id))
@@ -264,6 +269,12 @@ async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:
 def result_key(chunk: TakenChunk, file: FileToRun) -> str:
     """Where the result of this take of this file lies."""
     return f"p/{chunk.project_id}/r/{file.job_id}/{chunk.token}.json.zst"
+
+
+def _trouble_of_ours(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "MEMORY: this worker process has no memory left"
+    return f"SCRATCH: {error}"
 
 
 def _failed(file: FileToRun, code: FailureCode, message: str) -> JobEnd:

@@ -14,23 +14,25 @@ log = logger(__name__)
 PAUSE_S: Final = (1.0, 10.0)
 
 
-async def wait_for_storage(resources: Resources) -> None:
-    """Return when the storage is known to be ours. Raises `OtherStorage` when it is known not to be.
+async def wait_for_storage(resources: Resources) -> str:
+    """The key of the storage's mark, once the storage is known to be ours. Raises `OtherStorage` when it is
+    known not to be.
 
     While the database or the storage is away nothing is known, and no work is taken either: waits.
     """
     pause, longest = PAUSE_S
     try:
-        while not await _is_known(resources):
+        while (mark := await _mark(resources)) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
+        return mark
     finally:
         await resources.close()
 
 
-async def _is_known(resources: Resources) -> bool:
+async def _mark(resources: Resources) -> str | None:
     try:
-        await resources.hold_to_storage()
+        return await resources.hold_to_storage()
     except OtherStorage:
         raise
     except Exception as error:
@@ -40,5 +42,4 @@ async def _is_known(resources: Resources) -> bool:
             log.warning("database or storage away, waiting", error=repr(error)[:300])
         else:
             log.exception("the storage cannot be checked, waiting")
-        return False
-    return True
+        return None

@@ -100,8 +100,10 @@ class Runtime:
             await self.resources.storage.put(key, b"batchmill")
             await self.resources.storage.delete(key)
             probe.write_text("batchmill")
-        except (StorageDown, BlobMissing, OSError) as error:
-            return f"storage: {error}"
+        except (StorageDown, BlobMissing) as error:
+            return f"STORAGE_DOWN: {error}"
+        except OSError as error:
+            return f"SCRATCH: {error}"
         request = ParseRequest(path=probe, name=probe.name, options={"tier": "fast"})
         outcome = await self.sandbox.run(request, project_id="self-test")
         return None if getattr(outcome, "code", "no result") is None else f"sandbox: {outcome}"
@@ -124,12 +126,17 @@ class LoopThread:
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
-async def open_runtime(settings: Settings, queues: list[str], asked_to_stop: Callable[[], bool]) -> Runtime:
-    """Open pools and sandbox, and keep the process's row fresh from now on."""
+async def open_runtime(
+    settings: Settings, queues: list[str], asked_to_stop: Callable[[], bool], *, mark: str | None = None
+) -> Runtime:
+    """Open pools and sandbox, and keep the process's row fresh from now on. `mark` is the key by which the
+    storage is known; without it any place at its address is taken for the storage."""
     extractor = _extractor_of(settings.extract)
     # A chunk needs a connection for moments only, so a few are enough for many at once.
     many = extractor is not None and settings.extract.side_by_side > 1
     resources = open_resources(settings, name="worker", pool_size=6 if many else 3)
+    if mark is not None:
+        resources.storage.hold_to(mark)
     beats = open_resources(settings, name="beat", pool_size=2 if many else 1, queue=resources.queue)
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
     runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor)
@@ -162,10 +169,15 @@ async def close_runtime(runtime: Runtime) -> None:
     if runtime.extractor is not None:
         await runtime.extractor.close()
     shutil.rmtree(runtime.scratch, ignore_errors=True)
-    async with runtime.unit_of_work() as uow:
-        await worker_service.leave(uow, runtime.worker_id)
     try:
+        async with runtime.unit_of_work() as uow:
+            await worker_service.leave(uow, runtime.worker_id)
         await tell_ended(runtime)
+    except Exception as error:
+        if not will_pass(error):
+            raise
+        # The row grows stale by itself, and the last counts are lost like those of a process that was killed.
+        log.warning("database away, leaving without a word", error=repr(error)[:200])
     finally:
         await runtime.beats.engine.dispose()
         await runtime.resources.close()

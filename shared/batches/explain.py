@@ -106,7 +106,10 @@ def _came_back(now: Standing) -> tuple[bool, Waiting]:
     reason = now.reason or ""
     code = WaitingCode.UPSTREAM_DOWN if reason.startswith(_NO_ANSWER) else hold_code(reason)
     upstream = hold_scope(code) == "upstream"
-    applies = bool(reason) and (code is not WaitingCode.MAINTENANCE or bool(now.later))
+    if code is WaitingCode.MAINTENANCE:
+        # That is an operator's word. Without a code of its own it was the worker's own trouble.
+        code = WaitingCode.WORKER_UNFIT
+    applies = bool(reason) and (code is not WaitingCode.WORKER_UNFIT or bool(now.later))
     return applies, Waiting(code, "upstream" if upstream else "server", f"{_BACK}: {reason}")
 
 

@@ -54,8 +54,9 @@ async def look(unit_of_work: UnitOfWorkFactory, storage: BlobStorage) -> Standin
     return Standing(place, here=await _has(storage, _key(mark)))
 
 
-async def hold_to_storage(unit_of_work: UnitOfWorkFactory, storage: BlobStorage, place: str) -> None:
+async def hold_to_storage(unit_of_work: UnitOfWorkFactory, storage: BlobStorage, place: str) -> str:
     """Check that `storage`, which this process knows as `place`, is the database's; record it when none is.
+    Answers the key of the mark in it.
 
     Raises `OtherStorage`, `StorageDown`, and what a database raises that is away or has no schema yet.
     """
@@ -65,6 +66,9 @@ async def hold_to_storage(unit_of_work: UnitOfWorkFactory, storage: BlobStorage,
         standing = await look(unit_of_work, storage)
     if not standing.here:
         raise OtherStorage(_refusal(standing.recorded, place))
+    mark, _ = await _recorded(unit_of_work)
+    assert mark is not None
+    return _key(mark)
 
 
 async def adopt_storage(uow: UnitOfWork, storage: BlobStorage, place: str) -> str | None:

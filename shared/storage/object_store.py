@@ -13,14 +13,21 @@ from obstore.store import LocalStore, from_url
 from shared.storage.port import BlobMissing, StorageDown
 
 PIECE = 1 << 20
+_NOT_OURS = "the storage has lost its mark: is it mounted, or was it emptied?"
 
 
 class ObjectStore:
-    """A `BlobStorage`. For a `file://` URL the folder is made, private to this user."""
+    """A `BlobStorage`. For a `file://` URL the folder is made, private to this user.
+
+    Once it is held to a mark, a blob is missing only in a place that has the mark. A folder that is not
+    mounted looks like an empty one: without this, every document would seem lost, and results would be put
+    where nobody finds them again.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._folder: Path | None = None
+        self._mark: str | None = None
         if parts.scheme == "file":
             self._folder = Path(unquote(parts.path))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,8 +35,19 @@ class ObjectStore:
         else:
             self._store = from_url(url)
 
+    def hold_to(self, mark: str) -> None:
+        """From now on the place that has the blob `mark` is the store, and one without it is down."""
+        self._mark = mark
+
     async def put(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
         """Store a blob whole or not at all; answers its size in bytes."""
+        self._insist_on_folder()
+        size = await self._store_whole(key, source)
+        # Again: unmounted in between, it lies in the empty folder, and must not count as stored.
+        self._insist_on_folder()
+        return size
+
+    async def _store_whole(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
         if isinstance(source, bytes):
             await self._put(key, source)
             return len(source)
@@ -62,6 +80,7 @@ class ObjectStore:
             if not path.is_file():
                 if not self._folder.is_dir():
                     raise StorageDown("the storage folder is gone")
+                self._insist_on_folder()
                 raise BlobMissing(key)
             return path
         target = folder / key.rsplit("/", 1)[-1]
@@ -96,9 +115,23 @@ class ObjectStore:
         try:
             return await call
         except (NotFoundError, FileNotFoundError):
+            await self._insist_on_mark(key)
             raise BlobMissing(key) from None
         except (BaseError, OSError) as error:
             raise StorageDown(str(error)[:300]) from error
+
+    def _insist_on_folder(self) -> None:
+        """A local folder is made by whoever writes into it, so its mark is asked for each time: one stat."""
+        if self._folder is not None and self._mark is not None and not (self._folder / self._mark).is_file():
+            raise StorageDown(_NOT_OURS)
+
+    async def _insist_on_mark(self, missing: str) -> None:
+        if self._mark is None or missing == self._mark:
+            return
+        try:
+            await obstore.head_async(self._store, self._mark)
+        except (BaseError, OSError) as error:
+            raise StorageDown(_NOT_OURS) from error
 
 
 class _Counted:

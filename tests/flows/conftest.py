@@ -1,140 +1,10 @@
-"""A whole stack, started the way a user starts it, with its real processes."""
+"""Whole stacks for stories."""
 
-import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import asyncpg
-import psutil
 import pytest
-from llama_cloud import LlamaCloud
 
-FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-
-
-@dataclass
-class LiveStack:
-    """`batchmill up` in a data folder of its own."""
-
-    data_dir: Path
-    process: subprocess.Popen[bytes]
-    base_url: str
-    _client: LlamaCloud | None = None
-
-    @property
-    def client(self) -> LlamaCloud:
-        """The official client with the project's key; one for all, until somebody closes it."""
-        if self._client is None or self._client.is_closed():
-            self._client = LlamaCloud(base_url=self.base_url, api_key=self.key("project"))
-        return self._client
-
-    def close(self) -> None:
-        """Ask the stack to end, and wait until it has."""
-        if self._client is not None:
-            self._client.close()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
-
-    def key(self, role: str) -> str:
-        return (self.data_dir / f"{role}-key").read_text().strip()
-
-    @property
-    def broker_url(self) -> str:
-        return (self.data_dir / "broker-url").read_text().strip()
-
-    def pids(self, part: str) -> list[int]:
-        """The part's process and everything below it, as it is now."""
-        record = json.loads((self.data_dir / "stack.json").read_text())
-        found = [entry["pid"] for entry in record["parts"] if entry["name"] == part]
-        children = [child.pid for pid in found for child in psutil.Process(pid).children(recursive=True)]
-        return [*found, *children]
-
-    def kill(self, part: str, *, children_only: bool = False) -> None:
-        """kill -9 of a part: of its first process, or of what works below it."""
-        pids = self.pids(part)
-        for pid in pids[1:2] if children_only else pids[:1]:
-            os.kill(pid, signal.SIGKILL)
-
-    @contextmanager
-    def suspended(self, part: str) -> Iterator[None]:
-        """Every process of the part stands still for the length of the block."""
-        pids = self.pids(part)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-
-    def sql(self, statement: str, *values: Any) -> Sequence[Any]:
-        """Rows of the stack's database."""
-        url = (self.data_dir / "database-url").read_text().strip().replace("+asyncpg", "")
-
-        async def ask() -> Sequence[Any]:
-            connection = await asyncpg.connect(url)
-            try:
-                return list(await connection.fetch(statement, *values))
-            finally:
-                await connection.close()
-
-        return asyncio.run(ask())
-
-    def wait_for(self, what: Callable[[], bool], *, within_s: float) -> float:
-        """Seconds until `what` holds; fails after `within_s`."""
-        started = time.monotonic()
-        while not what():
-            if time.monotonic() - started > within_s:
-                raise AssertionError(f"not within {within_s} s")
-            time.sleep(0.1)
-        return time.monotonic() - started
-
-    def wait_final(self, batch_id: str, *, within_s: float = 90) -> str:
-        """The batch's end state."""
-        self.wait_for(lambda: self.client.batches.get(batch_id).status in FINAL, within_s=within_s)
-        return str(self.client.batches.get(batch_id).status)
-
-    def open_batch(self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST") -> str:
-        """A directory with these files, and a batch over it."""
-        client = self.client
-        directory = client.beta.directories.create(name="story", type="ephemeral")
-        for name, content in files:
-            client.beta.directories.files.upload(directory.id, upload_file=(name, content))
-        return client.batches.create(
-            source_directory_id=directory.id,
-            config={"job": {"type": "parse_v2", "configuration_id": config}},
-        ).id
-
-    def done_of(self, batch_id: str) -> int:
-        """Files of the batch with an end."""
-        bare = batch_id.removeprefix("bat-")
-        return int(
-            self.sql("SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status <> 'PENDING'", bare)[0][
-                0
-            ]
-        )
-
-    def assert_exact(self, batch_id: str, files: int) -> None:
-        """One job a file, one accepted result a job, the sums equal to the rows, nothing left over."""
-        bare = batch_id.removeprefix("bat-")
-        row = self.sql("SELECT * FROM batches WHERE id = $1::uuid", bare)[0]
-        jobs = self.sql("SELECT * FROM jobs WHERE batch_id = $1::uuid ORDER BY seq", bare)
-        assert [job["seq"] for job in jobs] == list(range(1, files + 1))
-        assert len({job["directory_file_id"] for job in jobs}) == files
-        assert row["total"] == files == row["ok"] + row["failed"] + row["cancelled"] + row["unmapped"]
-        for job in jobs:
-            if job["status"] == "COMPLETED":
-                assert job["result_key"].endswith(f"{job['id']}/{job['token']}.json.zst")
-        assert self.sql("SELECT count(*) FROM chunks WHERE batch_id = $1::uuid", bare)[0][0] == 0
+from tests.live_stack import LiveStack, start_live_stack
 
 
 @pytest.fixture(scope="session")
@@ -143,19 +13,7 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     started: list[LiveStack] = []
 
     def start() -> LiveStack:
-        data_dir = tmp_path_factory.mktemp("stack") / "data"
-        env = {k: v for k, v in os.environ.items() if not k.startswith("BATCHMILL_")}
-        command = [sys.executable, "-m", "services.cli", "up", "--port", "0", "--data-dir", str(data_dir)]
-        said = data_dir.parent / "said.txt"
-        with said.open("wb") as out:
-            process = subprocess.Popen(command, env=env, stdout=out, start_new_session=True)
-        deadline = time.monotonic() + 60
-        while "is up" not in said.read_text():
-            assert process.poll() is None, "the stack ended while starting"
-            assert time.monotonic() < deadline, "the stack did not come up"
-            time.sleep(0.1)
-        record = json.loads((data_dir / "stack.json").read_text())
-        stack = LiveStack(data_dir, process, record["base_url"])
+        stack = start_live_stack(tmp_path_factory.mktemp("stack") / "data")
         started.append(stack)
         return stack
 

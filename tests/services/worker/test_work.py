@@ -212,6 +212,67 @@ async def test_a_storage_folder_that_is_gone_blames_no_document(runtime: Runtime
     away.rename(folder)
 
 
+async def test_a_storage_that_is_not_mounted_blames_no_document(runtime: Runtime) -> None:
+    await runtime.resources.hold_to_storage()
+    job = await add_job(runtime, "a.txt", b"words")
+    folder = Path(unquote(urlsplit(runtime.resources.settings.storage_url()).path))
+    folder.rename(folder.with_name("away"))
+    folder.mkdir()
+    await work(runtime, "parse", slice_s=5)
+    assert (await job_row(runtime, job)).status == "PENDING"
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert chunk.reason.startswith("STORAGE_DOWN: ")
+    assert not await runtime.is_fit()
+
+
+class Unmounting(Slow):
+    """A sandbox under which the storage vanishes between the fetch and the reading."""
+
+    def __init__(self, good: Sandboxed, folder: Path) -> None:
+        super().__init__()
+        self._good = good
+        self._folder = folder
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:  # type: ignore[override]
+        if self._folder.exists():
+            self._folder.rename(self._folder.with_name("away"))
+        return await self._good.run(request, project_id=project_id)
+
+
+async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: Runtime) -> None:
+    await runtime.resources.hold_to_storage()
+    job = await add_job(runtime, "a.txt", b"words")
+    folder = Path(unquote(urlsplit(runtime.resources.settings.storage_url()).path))
+    good, runtime.sandbox = runtime.sandbox, Unmounting(runtime.sandbox, folder)
+    await work(runtime, "parse", slice_s=5)
+    runtime.sandbox = good
+    assert (await job_row(runtime, job)).status == "PENDING"
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert chunk.reason.startswith("STORAGE_DOWN: ")
+
+
+class OutOfMemory(Broken):
+    """A sandbox under which this process itself runs out of memory."""
+
+    async def run(self, request: ParseRequest, *, project_id: str) -> Infra:  # type: ignore[override]
+        if request.name == "a.txt":
+            raise MemoryError
+        return await super().run(request, project_id=project_id)
+
+
+async def test_a_worker_without_memory_blames_no_document(runtime: Runtime) -> None:
+    job = await add_job(runtime, "a.txt", b"words")
+    good, runtime.sandbox = runtime.sandbox, OutOfMemory()
+    await work(runtime, "parse", slice_s=5)
+    runtime.sandbox = good
+    assert (await job_row(runtime, job)).status == "PENDING"
+    chunk = await chunk_row(runtime)
+    assert (chunk.state, chunk.losses) == ("READY", 0)
+    assert chunk.reason.startswith("MEMORY: ")
+
+
 async def test_a_broken_sandbox_blames_no_document_and_leaves_the_queue(runtime: Runtime) -> None:
     job = await add_job(runtime, "a.txt", b"words")
     good, runtime.sandbox = runtime.sandbox, Broken()

@@ -305,6 +305,7 @@ async def test_explain_says_what_is_missing_when_nothing_is_refused(mill: Any) -
         ("NO_ANSWER: no answer in time", 60, "UPSTREAM_DOWN", "upstream"),
         ("UPSTREAM_RATE: slowly", 60, "UPSTREAM_RATE", "upstream"),
         ("STORAGE_DOWN: no route", 0, "STORAGE_DOWN", "server"),
+        ("SCRATCH: no space left on device", 5, "WORKER_UNFIT", "server"),
         ("WORKER_LOST", 0, "WINDOW_FULL", "server"),
         ("RELEASED_BY_OPERATOR", 0, "WINDOW_FULL", "server"),
     ],

@@ -71,3 +71,25 @@ async def test_a_store_that_fails_is_down_and_not_missing(tmp_path: Path) -> Non
     (folder / "a").write_text("a file where a folder is needed")
     with pytest.raises(StorageDown):
         await store.put("a/b", b"x")
+
+
+@pytest.mark.parametrize("left_behind", [True, False])
+async def test_a_folder_that_is_not_mounted_is_down_and_loses_nothing(
+    store: ObjectStore, tmp_path: Path, left_behind: bool
+) -> None:
+    await store.put("installation/mark", b"ours")
+    await store.put("p/a", b"words")
+    store.hold_to("installation/mark")
+    blobs = tmp_path / "blobs"
+    blobs.rename(tmp_path / "away")
+    if left_behind:
+        blobs.mkdir()
+    for ask in (store.read("p/a"), store.stream("p/a"), store.fetch("p/a", tmp_path), store.put("p/b", b"x")):
+        with pytest.raises(StorageDown):
+            await ask
+    assert not list(blobs.rglob("*")), "nothing is put where nobody finds it again"
+    blobs.rmdir() if left_behind else None
+    (tmp_path / "away").rename(blobs)
+    assert await store.read("p/a") == b"words"
+    with pytest.raises(BlobMissing):
+        await store.read("p/b")

@@ -1,0 +1,222 @@
+"""What can happen to a live stack. Each fault is a block: begin and end of an outage."""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import redis
+
+from tests.live_stack import LiveStack, start_live_stack
+
+Hurt = Callable[[LiveStack], AbstractContextManager[None]]
+OVER_A_LEASE_S = 17.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`hold_s`: how long it lasts, 0 for what is over at once. `part` is what dies of it, if any."""
+
+    name: str
+    hurt: Hurt
+    hold_s: float = 0.0
+    part: str = ""
+
+
+def _first(stack: LiveStack, part: str) -> int:
+    return stack.pids(part)[0]
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it died of the same fault already
+
+
+def signalled(part: str, number: signal.Signals = signal.SIGKILL) -> Hurt:
+    """The part's first process gets a signal."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        _send(_first(stack, part), number)
+        yield
+
+    return hurt
+
+
+def child_killed(part: str) -> Hurt:
+    """kill -9 of one process that works below the part's first."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        for child in psutil.Process(_first(stack, part)).children()[-1:]:
+            _send(child.pid, signal.SIGKILL)
+        yield
+
+    return hurt
+
+
+def stopped(part: str, *, one_child: bool = False) -> Hurt:
+    """SIGSTOP of the part, or of one process below its first; SIGCONT at the end: a zombie comes back."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        pids = stack.pids(part)
+        if one_child:
+            pids = [child.pid for child in psutil.Process(pids[0]).children()[-1:]]
+        for pid in pids:
+            _send(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                _send(pid, signal.SIGCONT)
+
+    return hurt
+
+
+def away(part: str, number: signal.Signals = signal.SIGINT) -> Hurt:
+    """The part is ended and not started again before the end: the manager stands still meanwhile."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        _send(stack.process.pid, signal.SIGSTOP)
+        try:
+            _send(_first(stack, part), number)
+            yield
+        finally:
+            _send(stack.process.pid, signal.SIGCONT)
+
+    return hurt
+
+
+@contextmanager
+def manager_killed(stack: LiveStack) -> Iterator[None]:
+    """kill -9 of the manager: all parts die with it. Somebody starts the stack again."""
+    port = int(stack.base_url.rpartition(":")[2])
+    stack.process.kill()
+    stack.process.wait(timeout=10)
+    yield
+    stack.process = start_live_stack(stack.data_dir, port=port).process
+
+
+@contextmanager
+def backend_killed(stack: LiveStack) -> Iterator[None]:
+    """kill -9 of a connection's server process: PostgreSQL restarts all of them."""
+    for pid in stack.pids("postgres")[1:]:
+        if "batchmill [local]" in " ".join(psutil.Process(pid).cmdline()):
+            _send(pid, signal.SIGKILL)
+            break
+    yield
+
+
+@contextmanager
+def broker_flushed(stack: LiveStack) -> Iterator[None]:
+    """Every message is thrown away, for a second."""
+    broker = redis.Redis.from_url(stack.broker_url.replace("redis+socket", "unix"))
+    for _ in range(20):
+        broker.flushall()
+        time.sleep(0.05)
+    broker.close()
+    yield
+
+
+@contextmanager
+def broker_slow(stack: LiveStack) -> Iterator[None]:
+    """Every answer of the broker comes late, for five seconds: it stands still nine tenths of the time."""
+    pid = _first(stack, "valkey")
+    for _ in range(16):
+        _send(pid, signal.SIGSTOP)
+        time.sleep(0.28)
+        _send(pid, signal.SIGCONT)
+        time.sleep(0.03)
+    yield
+
+
+def storage_away(*, left_behind: bool) -> Hurt:
+    """The storage's folder is gone; or it is not mounted, and an empty one is left in its place."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        folder = stack.data_dir / "storage"
+        folder.rename(folder.with_name("storage-away"))
+        if left_behind:
+            folder.mkdir(mode=0o700)
+        try:
+            yield
+        finally:
+            _clear(folder)
+            folder.with_name("storage-away").rename(folder)
+
+    return hurt
+
+
+def _clear(folder: Path) -> None:
+    """Remove what stands in the place of a mount: it must hold no blob that anybody wrote meanwhile."""
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert not written, f"written into the empty folder: {written[:3]}"
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir()
+    if folder.exists():
+        folder.rmdir()
+
+
+def limited(what: int, most: Callable[[psutil.Process], int]) -> Hurt:
+    """The worker's processes get a limit of the kernel; it is lifted at the end."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        children = psutil.Process(_first(stack, "worker")).children()
+        before = [child.rlimit(what) for child in children]
+        for child, (_, hard) in zip(children, before, strict=True):
+            child.rlimit(what, (most(child), hard))
+        try:
+            yield
+        finally:
+            for child, limits in zip(children, before, strict=True):
+                if child.is_running():
+                    child.rlimit(what, limits)
+
+    return hurt
+
+
+FAULTS = (
+    Fault("kill worker", signalled("worker"), part="worker"),
+    Fault("kill worker child", child_killed("worker"), part="worker"),
+    Fault("term worker", signalled("worker", signal.SIGTERM), part="worker"),
+    Fault("kill orchestrate", signalled("orchestrate"), part="orchestrate"),
+    Fault("kill upkeep", signalled("upkeep"), part="upkeep"),
+    Fault("kill api", signalled("api"), part="api"),
+    Fault("kill postgres backend", backend_killed),
+    Fault("kill postmaster", signalled("postgres"), part="postgres"),
+    Fault("restart postgres", signalled("postgres", signal.SIGINT), part="postgres"),
+    Fault("kill valkey", signalled("valkey"), part="valkey"),
+    Fault("kill manager", manager_killed, part="manager"),
+    Fault("flush broker", broker_flushed),
+    Fault("slow broker", broker_slow),
+    Fault("storage gone", storage_away(left_behind=False), 4.0),
+    Fault("storage not mounted", storage_away(left_behind=True), 4.0),
+    Fault("disk full for worker", limited(resource.RLIMIT_FSIZE, lambda _: 0), 4.0),
+    Fault(
+        "worker out of memory", limited(resource.RLIMIT_AS, lambda p: p.memory_info().vms + (1 << 20)), 4.0
+    ),
+)
+"""Over in seconds."""
+
+LONG_FAULTS = (
+    Fault("stop worker", stopped("worker"), OVER_A_LEASE_S),
+    Fault("stop worker child", stopped("worker", one_child=True), OVER_A_LEASE_S),
+    Fault("stop orchestrate", stopped("orchestrate"), OVER_A_LEASE_S),
+    Fault("stop upkeep", stopped("upkeep"), OVER_A_LEASE_S),
+    Fault("stop api", stopped("api"), OVER_A_LEASE_S),
+    Fault("stop postgres", stopped("postgres"), 20.0),
+    Fault("postgres away", away("postgres"), 20.0, part="postgres"),
+    Fault("broker away", away("valkey", signal.SIGKILL), 30.0, part="valkey"),
+)
+"""Longer than a lease: a zombie comes back, an outage ends."""
