@@ -28,6 +28,7 @@ from celery.signals import (
 )
 
 from services.worker.doorstep import wait_for_storage
+from services.worker.engines.limits import hide_process
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
 from services.worker.tasks import work as working
@@ -116,6 +117,8 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
 
     Raises `OtherStorage` before anything is taken.
     """
+    # Before anything is forked: what reads documents runs as the same user.
+    hide_process()
     settings = Settings()
     set_up(json=settings.log_json)
     mark = _hold_to_storage(settings)

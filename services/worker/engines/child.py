@@ -38,7 +38,9 @@ def main(settings: dict[str, Any]) -> None:
     path)."""
     requests, answers = _take_pipes()
     limits = limiting.SandboxLimits(**settings["limits"])
-    isolated = limiting.confine(limits, parent_pid=settings["parent"])
+    isolated = limiting.confine(
+        limits, parent_pid=settings["parent"], folder=Path.cwd(), readable=_own_code(settings["engines"])
+    )
     _answer(answers, {"ready": True, "isolated": isolated})
     engines = _Engines(settings["engines"])
     for line in requests:
@@ -47,6 +49,13 @@ def main(settings: dict[str, Any]) -> None:
         answer = _serve(request, engines, limits)
         limiting.end_of_file()
         _answer(answers, {"id": request["id"], **answer})
+
+
+def _own_code(engines: Mapping[str, str]) -> list[str]:
+    """Where the program lies. Not the folder above it, which may hold the data folder of a stack."""
+    root = Path(__file__).resolve().parents[3]
+    named = [name for name in engines.values() if name.endswith(".py")]
+    return [sys.prefix, sys.base_prefix, str(root / "services"), str(root / "shared"), *named]
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

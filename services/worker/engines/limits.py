@@ -8,9 +8,12 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from services.worker.engines import landlock
 
 _LINUX: Final = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG: Final = 1
@@ -46,9 +49,12 @@ class SandboxLimits:
         return asdict(self)
 
 
-def confine(limits: SandboxLimits, *, parent_pid: int) -> bool:
+def confine(
+    limits: SandboxLimits, *, parent_pid: int, folder: Path, readable: Iterable[str | Path] = ()
+) -> bool:
     """Take everything from the calling process that reading a document does not need. Must come before any
-    thread starts. Answers whether the network is gone; a system that refuses that is not an error.
+    thread starts. Answers whether the network is gone; a system that refuses that is not an error. Where the
+    kernel has Landlock, what is written must lie below `folder`, and only that and `readable` can be read.
 
     Ends the process when its parent is already dead.
     """
@@ -57,6 +63,7 @@ def confine(limits: SandboxLimits, *, parent_pid: int) -> bool:
         # After unshare: a change of credentials clears the death signal.
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        landlock.confine_to(folder, readable=(*landlock.SYSTEM, *readable))
     if os.getppid() != parent_pid:
         os._exit(0)
     _lower(resource.RLIMIT_CORE, 0)
@@ -82,8 +89,8 @@ def end_of_file() -> None:
 
 def hide_process() -> None:
     """Make the memory and the environment of the calling process unreadable for others of the same user.
-    For the worker: where user namespaces are refused, a taken-over child could read the worker's
-    credentials otherwise."""
+    For the worker: where user namespaces and Landlock are refused, a taken-over child could read the
+    worker's credentials otherwise. Root reads it all the same."""
     if _LINUX:
         _prctl(_PR_SET_DUMPABLE, 0)
 

@@ -55,6 +55,9 @@ class Child:
         self.folder = folder
         self.project_id = project_id
         self.served = 0
+        """Documents it was given; counted by whoever gives them."""
+        self.given_bytes = 0
+        """What we put into its folder ourselves: not counted as written."""
         self._process = process
         # Pipes were asked for, so they are there.
         self._in = cast(asyncio.StreamWriter, process.stdin)
@@ -114,7 +117,6 @@ class Child:
         """Its answer to one request, or how it ended. Kills it when it goes over a limit."""
         self._stderr.clear()
         self._peak = 0
-        self.served += 1
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._in.write(json.dumps(request).encode() + b"\n")
             await self._in.drain()
@@ -155,7 +157,7 @@ class Child:
                 self.kill(Cause.WALL)
             elif self._peak > limits.memory_bytes:
                 self.kill(Cause.MEMORY)
-            elif scratch.size_of(self.folder) > limits.written_bytes:
+            elif scratch.size_of(self.folder) > limits.written_bytes + self.given_bytes:
                 self.kill(Cause.WRITTEN)
             if not self.alive:
                 self._kill_group()

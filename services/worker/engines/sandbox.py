@@ -121,6 +121,7 @@ class Sandbox:
 
     async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
         keep = False
+        child.served += 1
         try:
             verdict, result = await self._ask(child, request, request.path)
             if verdict.unreadable:
@@ -152,16 +153,24 @@ class Sandbox:
         return (verdict, result) if result else (verdicts.nothing_there(), None)
 
     async def _ask_about_copy(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
-        """The child has fewer rights than we do, so it gets a copy; what we cannot read either has a clear
-        end."""
+        """The child has fewer rights than we do (with Landlock it sees its own folder only), so it gets a
+        copy; what we cannot read either has a clear end."""
         copy = child.folder / "document"
         try:
+            # Before it is copied: a sparse file is large for nothing.
+            size = request.path.stat().st_size
+            if size > self._limits.document_bytes:
+                return verdicts.too_large(self._limits), None
+            child.given_bytes = size
             await asyncio.to_thread(shutil.copyfile, request.path, copy)
         except (PermissionError, FileNotFoundError):
             message = "The document may not be read by this server."
             return Verdict(FailureCode.ENGINE_ERROR, message, retryable=True), None
         copy.chmod(0o600)
-        return await self._ask(child, request, copy)
+        try:
+            return await self._ask(child, request, copy)
+        finally:
+            child.given_bytes = 0
 
     async def _child_for(self, project_id: str) -> Child:
         child = self._child

@@ -38,14 +38,14 @@ _REASONS: Final[Mapping[str | None, Callable[[SandboxLimits], tuple[FailureCode,
         f"The document needs more than {limits.cpu_s:g} s of processor time.",
         True,
     ),
-    Cause.MEMORY: lambda _: (
+    Cause.MEMORY: lambda limits: (
         FailureCode.OUT_OF_MEMORY,
-        "The document needs more memory than one file may use.",
+        f"The document needs more memory than one file may use ({limits.memory_bytes // 2**20} MB).",
         False,
     ),
-    Cause.WRITTEN: lambda _: (
+    Cause.WRITTEN: lambda limits: (
         FailureCode.DOCUMENT_TOO_LARGE,
-        "Reading the document wrote more than one file may write.",
+        f"Reading the document wrote more than one file may write ({limits.written_bytes // 2**20} MB).",
         False,
     ),
     Cause.BABBLE: lambda _: (
@@ -138,6 +138,12 @@ def _reason(ended: Ended, limits: SandboxLimits) -> tuple[FailureCode, str, bool
         return FailureCode.ENGINE_ERROR, message, True
     shown = f"signal {died_of}" if died_of > 0 else f"exit code {ended.returncode}"
     return FailureCode.ENGINE_ERROR, f"The engine crashed on this document ({shown}).", False
+
+
+def too_large(limits: SandboxLimits) -> Verdict:
+    """The verdict on a document that is larger than any may be."""
+    megabytes = limits.document_bytes // 2**20
+    return Verdict(FailureCode.DOCUMENT_TOO_LARGE, f"The document is larger than {megabytes} MB.")
 
 
 def nothing_there() -> Verdict:

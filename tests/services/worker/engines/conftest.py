@@ -1,6 +1,7 @@
 """Real documents, and real sandboxes to read them in."""
 
 import asyncio
+import contextlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -141,6 +142,20 @@ async def eventually(check: Callable[[], bool], *, within: float = 10.0) -> None
 @pytest.fixture
 def wait() -> Callable[..., Awaitable[None]]:
     return eventually
+
+
+async def pid_in(folder: Path, name: str) -> int:
+    """The process id that an engine wrote into its own folder, somewhere below `folder`."""
+    said: list[str] = []
+
+    def looked() -> bool:
+        for found in folder.glob(f"batchmill-sandbox-*/child-*/{name}"):
+            with contextlib.suppress(FileNotFoundError):
+                said.append(found.read_text())
+        return bool(said and said[-1])
+
+    await eventually(looked)
+    return int(said[-1])
 
 
 def is_gone(pid: int) -> bool:

@@ -37,9 +37,14 @@ def pid(source: Source, options: Mapping[str, Any]) -> str:
 
 def hang(source: Source, options: Mapping[str, Any]) -> str:
     if where := options.get("where"):
-        Path(where).write_text(str(os.getpid()))
+        (source.folder / where).write_text(str(os.getpid()))
     time.sleep(60)
     return "slept"
+
+
+def nap(source: Source, options: Mapping[str, Any]) -> str:
+    time.sleep(1)  # Longer than the parent takes between two looks.
+    return "rested"
 
 
 def spin(source: Source, options: Mapping[str, Any]) -> str:
@@ -140,6 +145,28 @@ def spy(source: Source, options: Mapping[str, Any]) -> str:
         return "refused"
 
 
+def trespass(source: Source, options: Mapping[str, Any]) -> str:
+    """What could be done outside the folder: read a file, write one, end the parent."""
+    done = []
+    deeds: dict[str, Callable[[], object]] = {
+        "read": lambda: Path(options["path"]).read_bytes(),
+        "list": lambda: list(Path(options["path"]).parent.iterdir()),
+        "write": lambda: Path(options["path"]).write_bytes(b"spoilt"),
+        "make": lambda: Path(options["path"] + ".new").write_bytes(b"new"),
+        "remove": lambda: Path(options["path"]).unlink(),
+        "signal": lambda: os.kill(os.getppid(), 0),
+        "environ": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+        "handles": lambda: list(Path(f"/proc/{os.getppid()}/fd").iterdir()),
+    }
+    for name, deed in deeds.items():
+        try:
+            deed()
+        except PermissionError:
+            continue
+        done.append(name)
+    return " ".join(done)
+
+
 def call_home(source: Source, options: Mapping[str, Any]) -> str:
     with socket.socket() as line:
         line.settimeout(2)
@@ -152,13 +179,13 @@ def call_home(source: Source, options: Mapping[str, Any]) -> str:
 
 def leave_child(source: Source, options: Mapping[str, Any]) -> str:
     stray = subprocess.Popen(["/bin/sleep", "60"])
-    Path(options["where"]).write_text(str(stray.pid))
+    (source.folder / options["where"]).write_text(str(stray.pid))
     time.sleep(60)
     return "left"
 
 
 def litter(source: Source, options: Mapping[str, Any]) -> str:
-    before = sorted(entry.name for entry in source.folder.iterdir())
+    before = sorted(entry.name for entry in source.folder.iterdir() if entry != source.path)
     (source.folder / "folder" / "below").mkdir(parents=True)
     (source.folder / "folder" / "below" / "file").write_bytes(b"x")
     (source.folder / "link").symlink_to("/")
@@ -181,6 +208,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         read,
         pid,
         hang,
+        nap,
         spin,
         swell,
         leap,
@@ -198,6 +226,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         forge,
         surroundings,
         spy,
+        trespass,
         call_home,
         leave_child,
         litter,

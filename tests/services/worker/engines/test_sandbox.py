@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from services.worker.engines import process
+from services.worker.engines import landlock, process
 from services.worker.engines.limits import SandboxLimits
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest, Sandboxed
 from services.worker.engines.process import Child
 from services.worker.engines.sandbox import ENGINES, Sandbox
 from shared.jobs.codes import FailureCode
-from tests.services.worker.engines.conftest import MISBEHAVING, Reader, is_gone, pdf
+from tests.services.worker.engines.conftest import MISBEHAVING, Reader, is_gone, pdf, pid_in
+
+SCOPES_TCP = 4
 
 Bad = Callable[..., Reader]
 Wait = Callable[..., Awaitable[None]]
@@ -156,7 +158,8 @@ async def test_there_is_no_network_where_the_system_allows_that(bad: Bad) -> Non
         server.bind(("127.0.0.1", 0))
         server.listen()
         said = await bad().say("call_home", port=server.getsockname()[1])
-    assert said == ("no network" if may_unshare() else "network")
+    kept_off = may_unshare() or landlock.version() >= SCOPES_TCP
+    assert said == ("no network" if kept_off else "network")
 
 
 async def test_the_environment_of_the_parent_cannot_be_read(bad: Bad, tmp_path: Path) -> None:
@@ -176,9 +179,10 @@ async def test_the_environment_of_the_parent_cannot_be_read(bad: Bad, tmp_path: 
         said[how] = await bad().say("spy", path=f"/proc/{other.pid}/environ")
         other.kill()
         await other.wait()
-    # A user namespace keeps the child out; where there is none, a process hides itself (root sees all then).
-    assert said["plain"] == ("refused" if may_unshare() else "secret")
-    assert said["hidden"] == ("refused" if may_unshare() or os.geteuid() else "secret")
+    # A user namespace or Landlock keeps the child out; without both a process hides itself (root sees all).
+    kept_out = may_unshare() or landlock.version() > 0
+    assert said["plain"] == ("refused" if kept_out else "secret")
+    assert said["hidden"] == ("refused" if kept_out or os.geteuid() else "secret")
 
 
 async def test_each_document_finds_an_empty_folder(bad: Bad) -> None:
@@ -258,13 +262,12 @@ async def test_a_file_that_only_we_may_read_is_copied_for_the_child(bad: Bad) ->
 
 async def test_kill_ends_the_document_and_blames_nobody(bad: Bad, tmp_path: Path, wait: Wait) -> None:
     reader = bad()
-    where = tmp_path / "pid"
-    run = asyncio.create_task(reader.do("hang", where=str(where)))
-    await wait(where.exists)
+    run = asyncio.create_task(reader.do("hang", where="pid"))
+    pid = await pid_in(tmp_path, "pid")
     await reader.sandbox.kill()
     outcome = await asyncio.wait_for(run, 5)
     assert isinstance(outcome, Again)
-    assert is_gone(int(where.read_text()))
+    assert is_gone(pid)
     assert await reader.say("read") == "words"
 
 
@@ -284,25 +287,22 @@ async def test_cancelling_kills_the_child_and_the_next_run_works(
 ) -> None:
     reader = bad()
     for number, delay in enumerate((0.0, 0.03, None)):
-        where = tmp_path / f"pid{number}"
-        run = asyncio.create_task(reader.do("hang", where=str(where)))
-        if delay is None:
-            await wait(where.exists)
-        else:
-            await asyncio.sleep(delay)
+        run = asyncio.create_task(reader.do("hang", where=f"pid{number}"))
+        pid = await pid_in(tmp_path, f"pid{number}") if delay is None else None
+        await asyncio.sleep(delay or 0)
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        if where.exists():
-            await wait(lambda seen=where: is_gone(int(seen.read_text())))
+        if pid is not None:
+            await wait(lambda seen=pid: is_gone(seen))
         assert await reader.say("read") == "words"
 
 
 async def test_a_killed_child_takes_its_children_with_it(bad: Bad, tmp_path: Path, wait: Wait) -> None:
-    where = tmp_path / "stray"
-    outcome = await bad(wall_s=1.0).do("leave_child", where=str(where))
-    assert ended_as(outcome, FailureCode.TIMEOUT, "1 s")
-    await wait(lambda: is_gone(int(where.read_text())))
+    run = asyncio.create_task(bad(wall_s=3.0).do("leave_child", where="stray"))
+    stray = await pid_in(tmp_path, "stray")
+    assert ended_as(await run, FailureCode.TIMEOUT, "3 s")
+    await wait(lambda: is_gone(stray))
 
 
 async def test_results_outlive_their_child_and_end_with_the_sandbox(bad: Bad, tmp_path: Path) -> None:
@@ -318,12 +318,11 @@ async def test_results_outlive_their_child_and_end_with_the_sandbox(bad: Bad, tm
 
 async def test_close_ends_a_document_in_progress(bad: Bad, tmp_path: Path, wait: Wait) -> None:
     reader = bad()
-    where = tmp_path / "pid"
-    run = asyncio.create_task(reader.do("hang", where=str(where)))
-    await wait(where.exists)
+    run = asyncio.create_task(reader.do("hang", where="pid"))
+    pid = await pid_in(tmp_path, "pid")
     await reader.sandbox.close()
     assert isinstance(await run, Again)
-    assert is_gone(int(where.read_text()))
+    assert is_gone(pid)
 
 
 async def test_a_child_ends_when_its_pipe_does(tmp_path: Path) -> None:
@@ -338,7 +337,7 @@ async def test_a_child_ends_when_its_pipe_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_child_at_work_ends_with_its_parent(tmp_path: Path, wait: Wait, how: signal.Signals) -> None:
-    where, document = tmp_path / "pid", tmp_path / "a.txt"
+    document = tmp_path / "a.txt"
     document.write_text("words")
     code = f"""
 import asyncio
@@ -347,13 +346,12 @@ from services.worker.engines.port import ParseRequest
 from services.worker.engines.sandbox import Sandbox
 
 sandbox = Sandbox(folder=Path({str(tmp_path)!r}), engines={{"text": {MISBEHAVING!r}}})
-request = ParseRequest(Path({str(document)!r}), "a.txt", {{"do": "hang", "where": {str(where)!r}}})
+request = ParseRequest(Path({str(document)!r}), "a.txt", {{"do": "hang", "where": "pid"}})
 asyncio.run(sandbox.run(request, project_id="p"))
 """
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     try:
-        await wait(lambda: where.exists() and bool(where.read_text()))
-        child = int(where.read_text())
+        child = await pid_in(tmp_path, "pid")
         assert not is_gone(child)
     finally:
         parent.send_signal(how)
