@@ -12,7 +12,7 @@ from typing import Any, Final
 Cell = str | int | float | None
 Rows = Sequence[Sequence[Cell]]
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<])")
-_STARTS_A_BLOCK: Final = re.compile(r"^(\s*)(#{1,6} |[-+>] |\d{1,9}[.)] )", re.MULTILINE)
+_STARTS_A_BLOCK: Final = re.compile(r"^([ \t]*)(#{1,6} |[-+>] |\d{1,9}[.)] )", re.MULTILINE)
 _MOST_HEADING_LEVEL: Final = 6
 _MOST_LIST_LEVEL: Final = 8
 
@@ -154,36 +154,46 @@ def _item(block: Block) -> dict[str, Any]:
 
 
 def _lists(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Lists in lists: an entry opens lists down to its level and closes those below it."""
+    """Lists in lists: an entry opens a list of its level, and closes those below it."""
     found: list[dict[str, Any]] = []
-    # (level, list) of the lists that are open; a list holds its texts and, between them, the lists below.
+    # Level and list of those that are open; the markdown of each is joined when all its lines are known.
     opened: list[tuple[int, dict[str, Any]]] = []
+    made: list[tuple[dict[str, Any], list[str]]] = []
+    lines: dict[int, list[str]] = {}
     for entry in entries:
         level = min(entry.level, _MOST_LIST_LEVEL)
-        while opened and (
-            opened[-1][0] > level or (opened[-1][0] == level and opened[-1][1]["ordered"] != entry.ordered)
-        ):
+        while opened and _ends(opened[-1], level, ordered=entry.ordered):
             opened.pop()
         if not opened or opened[-1][0] < level:
-            made: dict[str, Any] = {"type": "list", "md": "", "items": [], "ordered": entry.ordered}
-            (opened[-1][1]["items"] if opened else found).append(made)
-            opened.append((level, made))
-        opened[-1][1]["items"].append(
-            {"type": "text", "md": entry.markdown.strip(), "value": entry.text.strip()}
-        )
+            one: dict[str, Any] = {"type": "list", "md": "", "items": [], "ordered": entry.ordered}
+            (opened[-1][1]["items"] if opened else found).append(one)
+            opened.append((level, one))
+            made.append((one, lines.setdefault(id(one), [])))
+        text = {"type": "text", "md": entry.markdown.strip(), "value": entry.text.strip()}
+        opened[-1][1]["items"].append(text)
         for _, one in opened:
-            one["md"] += ("\n" if one["md"] else "") + _markdown(entry)
+            lines[id(one)].append(_markdown(entry))
+    for one, own in made:
+        one["md"] = "\n".join(own)
     return found
 
 
+def _ends(opened: tuple[int, dict[str, Any]], level: int, *, ordered: bool) -> bool:
+    deep, one = opened
+    return deep > level or (deep == level and one["ordered"] != ordered)
+
+
 def table_markdown(rows: Rows) -> str:
-    """A table of markdown. Only the head is filled up to the widest row: readers fill the others, and one
-    wide row of a long table would make it a thousand times as large."""
-    if not rows:
-        return ""
-    width = max(map(len, rows))
-    head = [*rows[0], *[""] * (width - len(rows[0]))]
-    return "\n".join([_line(head), "|" + " --- |" * width, *map(_line, rows[1:])])
+    """A table of markdown."""
+    return table_lines(rows, max(map(len, rows), default=0))
+
+
+def table_lines(rows: Iterable[Sequence[Cell]], width: int) -> str:
+    """A table of markdown, `width` being that of its widest row. Only the head is filled up to it: readers
+    fill the others, and one wide row of a long table would make it a thousand times as large."""
+    lines = [_line(row if number else [*row, *[""] * (width - len(row))]) for number, row in enumerate(rows)]
+    lines[1:1] = ["|" + " --- |" * width] if lines else []
+    return "\n".join(lines)
 
 
 def _line(row: Sequence[Cell]) -> str:

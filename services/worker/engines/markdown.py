@@ -11,8 +11,8 @@ from services.worker.engines.blocks import Block, Code, Entry, Heading, Paragrap
 
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
 _ENTRY: Final = re.compile(r"([ \t]*)([-*+]|\d{1,9}[.)])[ \t]+(\S.*)")
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([\w+.-]*)[^`]*")
-_RULER: Final = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t|:-]*")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}+|~{3,}+)[ \t]*+([\w+.-]*+)[^`]*+")
+_RULER: Final = re.compile(r"[ \t|:-]+")
 _CELL_END: Final = re.compile(r"(?<!\\)\|")
 _LINK: Final = re.compile(r"!?\[([^\[\]]{0,1000})\]\([^()\s]{0,2000}\)")
 _INDENT: Final = 2
@@ -67,6 +67,7 @@ def _is_table(lines: list[str], at: int) -> bool:
         "|" in lines[at]
         and at + 1 < len(lines)
         and "|" in lines[at + 1]
+        and "-" in lines[at + 1]
         and bool(_RULER.fullmatch(lines[at + 1]))
     )
 

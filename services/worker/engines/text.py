@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from services.worker.engines.blocks import Code, Table, fenced, items_of
+from services.worker.engines.blocks import Code, Table, fenced, items_of, table_lines
 from services.worker.engines.encoding import decode, looks_like_text
 from services.worker.engines.markdown import outline
 from services.worker.engines.markup import UNSEEN, blocks_of
@@ -20,6 +20,8 @@ from shared.jobs.result import Page, ResultDocument
 _ENGINE: Final = f"text 1 (python {platform.python_version()})"
 _MOST_BYTES: Final = {"html": 16 * 2**20, "csv": 64 * 2**20, "tsv": 64 * 2**20}
 _MOST_BYTES_ELSE: Final = 128 * 2**20
+_MOST_WITH_ITEMS: Final = 4 * 2**20
+"""Characters. A larger text has no items: they say everything four times more."""
 _MANY_BLANK_LINES: Final = re.compile(r"\n[ \t]*\n[ \t]*(?:\n[ \t]*)+")
 
 
@@ -69,15 +71,25 @@ def _page(kind: str, raw: str, *, rich: bool) -> Page:
         return _html_page(raw, rich=rich)
     if not rich:
         return Page(1, raw)
+    return Page(1, raw, _markdown(kind, raw), items=_items(kind, raw) if _is_small(raw) else None)
+
+
+def _markdown(kind: str, raw: str) -> str:
     if kind in ("csv", "tsv"):
-        rows = [row for row in _rows(raw, "\t" if kind == "tsv" else _delimiter(raw)) if row]
-        items = items_of([Table(rows)])
-        return Page(1, raw, items[0]["md"] if items else "", items=tuple(items))
+        return _table(raw, kind)
+    return fenced(raw, kind) if kind in ("json", "xml") else raw
+
+
+def _items(kind: str, raw: str) -> tuple[dict[str, Any], ...] | None:
+    if kind in ("csv", "tsv"):
+        return tuple(items_of([Table([row for row in _rows(raw, _delimiter(raw, kind)) if row])]))
     if kind in ("json", "xml"):
-        return Page(1, raw, fenced(raw, kind), items=tuple(items_of([Code(raw.rstrip(), kind)])))
-    if kind == "markdown":
-        return Page(1, raw, raw, items=tuple(items_of(outline(raw))))
-    return Page(1, raw, raw)
+        return tuple(items_of([Code(raw.rstrip(), kind)]))
+    return tuple(items_of(outline(raw))) if kind == "markdown" else None
+
+
+def _is_small(raw: str) -> bool:
+    return len(raw) <= _MOST_WITH_ITEMS
 
 
 def _html_page(raw: str, *, rich: bool) -> Page:
@@ -95,7 +107,7 @@ def _html_page(raw: str, *, rich: bool) -> Page:
 
     try:
         # First: the converter writes into the tree.
-        items = tuple(items_of(blocks_of(soup)))
+        items = tuple(items_of(blocks_of(soup))) if _is_small(raw) else None
         converted: str = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(soup)
     except RecursionError:
         # Tags nested a thousand deep: its words are worth more than its shape.
@@ -107,12 +119,22 @@ def _squeeze(text: str) -> str:
     return _MANY_BLANK_LINES.sub("\n\n", text).strip()
 
 
+def _table(raw: str, kind: str) -> str:
+    # Not by way of a list of all rows, which takes many times the memory of the text.
+    delimiter = _delimiter(raw, kind)
+    width = max((len(row) for row in _rows(raw, delimiter)), default=0)
+    rows = (row for row in _rows(raw, delimiter) if row)
+    return table_lines(rows, width)
+
+
 def _rows(raw: str, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(len(raw) + 1)
     return iter(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter))
 
 
-def _delimiter(raw: str) -> str:
+def _delimiter(raw: str, kind: str) -> str:
+    if kind == "tsv":
+        return "\t"
     try:
         return csv.Sniffer().sniff(raw[:4096], ",;\t|").delimiter
     except csv.Error:
