@@ -212,6 +212,7 @@ def _pages(pages: list[dict[str, Any]] | None) -> dict[str, Any] | None:
 EXPANDED: Final[Mapping[str, Callable[[ResultDocument], Any]]] = {
     "text": lambda document: _pages(results.text_pages(document)),
     "markdown": lambda document: _pages(results.markdown_pages(document)),
+    "items": lambda document: _pages(results.item_pages(document)),
     "metadata": lambda document: {
         "pages": results.metadata_pages(document),
         "document": dict(document.document),

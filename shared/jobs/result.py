@@ -7,10 +7,12 @@ process that may have been taken over, so `decode` believes nothing: size, shape
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import zstandard
+
+from shared.jobs.items import are_items
 
 FORMAT: Final = 1
 SUFFIX: Final = ".json.zst"
@@ -21,7 +23,9 @@ _LEVEL: Final = 3
 _BITE: Final = 512
 _MOST_WINDOW: Final = 1 << 27
 _BETWEEN_PAGES: Final = "\n\n"
-_KEYS: Final = frozenset(("page_number", "text", "markdown", "width", "height", "ocr", "label", "error"))
+_KEYS: Final = frozenset(
+    ("page_number", "text", "markdown", "width", "height", "ocr", "label", "error", "items")
+)
 
 
 class ResultUnreadable(ValueError):
@@ -35,7 +39,8 @@ class ResultTooLarge(ValueError):
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page. Sizes are in points (1/72 inch), None where the source has no pages. `markdown` is None
-    when none was made (tier `fast`). `ocr` says that OCR was run, even if it read nothing. `label` is the
+    when none was made (tier `fast`). `items` are those of contract 2.5, None where the engine knows of no
+    structure. `ocr` says that OCR was run, even if it read nothing. `label` is the
     page number as printed. A page that could not be read has `error` and an empty text."""
 
     page_number: int
@@ -46,6 +51,7 @@ class Page:
     ocr: bool = False
     label: str | None = None
     error: str | None = None
+    items: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,9 @@ class ResultDocument:
     extraction: Extraction | None = None
 
 
+_PAGE_FIELDS: Final = tuple(one.name for one in fields(Page))
+
+
 def encode(doc: ResultDocument, *, max_bytes: int = MAX_BYTES) -> bytes:
     """The object as stored. Raises `ResultTooLarge` when its JSON is over `max_bytes`."""
     packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
@@ -94,7 +103,7 @@ def _json_pieces(doc: ResultDocument) -> Iterator[bytes]:
     # A page at a time: the whole JSON of a large document beside its text would double the memory of the run.
     yield _dump({"format": FORMAT, "engine": doc.engine})[:-1] + b',"pages":['
     for number, page in enumerate(doc.pages):
-        yield (b"," if number else b"") + _dump(asdict(page))
+        yield (b"," if number else b"") + _dump(_stored(page))
     rest: dict[str, Any] = {
         "metadata": {"document": dict(doc.document)},
         "job_metadata": dict(doc.job_metadata),
@@ -102,6 +111,14 @@ def _json_pieces(doc: ResultDocument) -> Iterator[bytes]:
     if doc.extraction is not None:
         rest["extraction"] = asdict(doc.extraction)
     yield b"]," + _dump(rest)[1:]
+
+
+def _stored(page: Page) -> dict[str, Any]:
+    # Not asdict: it would copy each cell of each table. A page without items has the form that it always had.
+    found = {name: getattr(page, name) for name in _PAGE_FIELDS}
+    if page.items is None:
+        del found["items"]
+    return found
 
 
 def _dump(value: Any) -> bytes:
@@ -182,9 +199,12 @@ def _read_page(raw: Any) -> Page:
         and isinstance(known.get("ocr", False), bool)
         and all(isinstance(known.get(key), str | None) for key in ("markdown", "label", "error"))
         and all(_is_size(known.get(key)) for key in ("width", "height"))
+        and (known.get("items") is None or are_items(known["items"]))
     )
     if not good:
         raise ResultUnreadable("a page of the result object has a value of the wrong type")
+    if known.get("items") is not None:
+        known["items"] = tuple(known["items"])
     return Page(**known)
 
 
@@ -223,6 +243,27 @@ def _markdown_page(page: Page) -> dict[str, Any]:
         error = page.error or "no markdown was made of this page"
         return {"page_number": page.page_number, "success": False, "error": error}
     return {"page_number": page.page_number, "markdown": page.markdown, "success": True}
+
+
+def item_pages(doc: ResultDocument) -> list[dict[str, Any]] | None:
+    """`items.pages` of contract 2.5, a page that could not be read in its failed form; None when no page has
+    items. A page that knows no size is 0 wide and high, since clients want a number."""
+    if all(page.items is None for page in doc.pages):
+        return None
+    return [_item_page(page) for page in doc.pages]
+
+
+def _item_page(page: Page) -> dict[str, Any]:
+    if page.items is None:
+        error = page.error or "no items were made of this page"
+        return {"page_number": page.page_number, "success": False, "error": error}
+    return {
+        "page_number": page.page_number,
+        "page_width": page.width or 0,
+        "page_height": page.height or 0,
+        "items": list(page.items),
+        "success": True,
+    }
 
 
 def metadata_pages(doc: ResultDocument) -> list[dict[str, Any]]:

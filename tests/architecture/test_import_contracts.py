@@ -53,6 +53,7 @@ BREAKS = [
     ("tasks", "services/worker/tasks/work.py", "import services.worker.tasks.orchestrate"),
     ("engines", "services/worker/engines/text.py", "import services.worker.engines.liteparse"),
     ("engines", "services/worker/engines/port.py", "import services.worker.engines.sandbox"),
+    ("office", "services/worker/engines/office/pages.py", "import services.worker.engines.office.engine"),
     ("rules", "services/worker/engines/rules/words.py", "import services.worker.engines.rules.engine"),
     ("engine-names", "services/worker/runtime.py", "import services.worker.engines.liteparse"),
     ("sql", "shared/jobs/service.py", "import sqlalchemy"),

@@ -5,16 +5,21 @@ from typing import Any
 
 from llama_cloud import AsyncLlamaCloud
 
+from tests.services.worker.engines import office_files
+
 FILES = [
     ("a.txt", b"the first file"),
     ("b.md", b"# Title\n\nthe second file"),
     ("c.html", b"<html><body><h1>Third</h1><p>the third file</p></body></html>"),
     ("d.csv", b"name,amount\nleft,1\nright,2\n"),
+    ("e.docx", office_files.word(lambda document: document.add_paragraph("the fifth file"))),
+    ("broken.docx", b"PK\x03\x04" + bytes(100)),
     ("broken.pdf", b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog"),
     ("empty.txt", b""),
     ("thing.xyz", b"\x00\x01\x02\x03" * 50),
 ]
 CODES = {
+    "broken.docx": "ENGINE_ERROR",
     "broken.pdf": "PDF_IS_BROKEN",
     "empty.txt": "NO_DATA_FOUND_IN_FILE",
     "thing.xyz": "UNSUPPORTED_FILE_TYPE",

@@ -18,10 +18,26 @@ KINDS = ("parse_v2", "extract_v2")
 QUEUES = ("parse", "extract")
 WORKER = UUID(int=7)
 
+ITEMS = (
+    {"type": "heading", "md": "# one", "level": 1, "value": "one"},
+    {
+        "type": "table",
+        "md": "| a |",
+        "rows": [["a", 1, 2.5, None]],
+        "html": "<table></table>",
+        "csv": "a,1,2.5,",
+    },
+    {
+        "type": "list",
+        "md": "- b",
+        "ordered": False,
+        "items": [{"type": "text", "md": "b", "value": "b"}],
+    },
+)
 DOCUMENT = ResultDocument(
     engine="test",
     pages=(
-        Page(page_number=1, text="one", markdown="# one"),
+        Page(page_number=1, text="one", markdown="# one", items=ITEMS),
         Page(page_number=2, text="two", markdown="two"),
         Page(page_number=3, text="", error="this page is broken"),
     ),

@@ -7,6 +7,8 @@ import httpx
 import llama_cloud
 import pytest
 from llama_cloud import AsyncLlamaCloud, LlamaCloud
+from llama_cloud.types import HeadingItem, ListItem, TableItem
+from llama_cloud.types.parsing_get_response import ItemsPageStructuredResultPage
 
 from shared.queue.messages import Work as WorkBell
 from tests.conftest import Tenant
@@ -38,7 +40,16 @@ async def test_everything_that_is_asked_for_is_there_and_nothing_else(
     assert len(full.metadata.pages) == 3
     assert (full.text_full, full.markdown_full) == ("one\n\ntwo\n\n", "# one\n\ntwo")
     assert full.job_metadata == {"tier": "what it did", "engine": "test"}
-    assert full.items is None
+    assert full.items is not None
+    page, *others = full.items.pages
+    assert isinstance(page, ItemsPageStructuredResultPage)
+    heading, table, points = page.items
+    assert isinstance(heading, HeadingItem)
+    assert isinstance(table, TableItem)
+    assert isinstance(points, ListItem)
+    assert table.rows == [["a", 1, 2.5, None]]
+    assert points.items[0].md == "b"
+    assert [other.success for other in others] == [False, False]
 
 
 async def test_expand_takes_comma_lists(client: LlamaCloud, api_url: str, tenant: Tenant, work: Work) -> None:

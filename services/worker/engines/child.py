@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, cast
 from services.worker.engines import limits as limiting
 from services.worker.engines.options import select_pages
 from services.worker.engines.port import Engine, Refused, Rules, Source
-from services.worker.engines.sniff import HEAD_BYTES, PAGED, Kind, kind_of
+from services.worker.engines.sniff import HEAD_BYTES, OFFICE, PAGED, Kind, kind_of
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import ResultDocument, ResultTooLarge, ResultUnreadable, decode, encode
 
@@ -80,7 +80,7 @@ class _Engines:
         self._loaded: dict[str, object] = {}
 
     def of(self, kind: Kind) -> Engine:
-        return cast(Engine, self._load("paged" if kind in PAGED else "text"))
+        return cast(Engine, self._load("paged" if kind in PAGED else "office" if kind in OFFICE else "text"))
 
     def rules(self) -> Rules:
         return cast(Rules, self._load("rules"))

@@ -28,10 +28,12 @@ ENGINES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "paged": "services.worker.engines.liteparse",
         "text": "services.worker.engines.text",
+        "office": "services.worker.engines.office",
         "rules": "services.worker.engines.rules",
     }
 )
-"""The engine module of each family: `paged` for PDF and images, `text` for the rest, `rules` to take values
+"""The engine module of each family: `paged` for PDF and images, `office` for
+Office documents and e-mails, `text` for the rest, `rules` to take values
 out of what the others read. A name ending in `.py` is a file path."""
 _GROWN: Final = 0.5
 

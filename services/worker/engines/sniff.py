@@ -4,6 +4,7 @@ A signature in the bytes is believed whatever the name says. Text has no signatu
 decides, and an unknown extension is refused rather than guessed at.
 """
 
+import re
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
@@ -33,12 +34,22 @@ class Kind(StrEnum):
     JSON = "json"
     XML = "xml"
     PLAIN = "plain"
+    PACKAGE = "package"
+    """A zip archive: which Office document it is, is told by its parts."""
+    COMPOUND = "compound"
+    """The container of the old Office formats, and of encrypted documents of the new ones."""
+    EML = "eml"
 
 
 PAGED: Final = frozenset((Kind.PDF, Kind.PNG, Kind.JPEG, Kind.TIFF, Kind.WEBP, Kind.BMP, Kind.GIF))
-"""The kinds that have pages to look at; the others are text."""
+"""The kinds that have pages to look at."""
+OFFICE: Final = frozenset((Kind.PACKAGE, Kind.COMPOUND, Kind.EML))
+"""Office documents and e-mails; what is neither of these nor has pages is text."""
 
-_SUPPORTED: Final = "PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, HTML, Markdown, CSV, TSV, JSON, XML and plain text"
+_SUPPORTED: Final = (
+    "PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, Word (docx), Excel (xlsx), PowerPoint (pptx),"
+    " OpenDocument (odt, ods, odp), e-mail (eml), HTML, Markdown, CSV, TSV, JSON, XML and plain text"
+)
 _PLAIN: Final = (
     "txt text log out err rst adoc org tex bib srt vtt eml mbox ics vcf ini cfg conf toml yaml yml properties"
     " env diff patch sql py js mjs ts tsx jsx java kt c h cc cpp hpp cs go rs rb php pl lua r jl scala swift"
@@ -63,11 +74,11 @@ _SIGNATURES: Final = (
     (b"MM\0*", Kind.TIFF),
     (b"GIF87a", Kind.GIF),
     (b"GIF89a", Kind.GIF),
+    (b"PK\x03\x04", Kind.PACKAGE),
+    (b"PK\x05\x06", Kind.PACKAGE),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.COMPOUND),
 )
 _FOREIGN: Final = (
-    (b"PK\x03\x04", "a ZIP archive or an Office document"),
-    (b"PK\x05\x06", "a ZIP archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document of the old format"),
     (b"{\\rtf", "a Rich Text document"),
     (b"%!PS", "a PostScript document"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -85,15 +96,11 @@ _FOREIGN: Final = (
     (b"fLaC", "a sound file"),
     (b"RIFF", "a sound or video file"),
 )
-_OFFICE: Final = {
-    "docx": "a Word document",
-    "xlsx": "an Excel workbook",
-    "pptx": "a PowerPoint presentation",
-    "odt": "an OpenDocument text",
-    "ods": "an OpenDocument spreadsheet",
-    "odp": "an OpenDocument presentation",
-    "epub": "an EPUB book",
-}
+_HEADER_FIELD: Final = re.compile(
+    rb"^(?:from|to|subject|date|message-id|mime-version|received|return-path|content-type):",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FEWEST_HEADER_FIELDS: Final = 2
 _BMP_HEADERS: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 _PDF_SEARCH: Final = 1024
 _WEAK: Final = 3
@@ -131,10 +138,12 @@ def _pdf_after_junk(head: bytes, extension: str) -> Kind | None:
 
 def _as_text(head: bytes, extension: str) -> Kind:
     is_text = encoding.looks_like_text(head)
+    if extension == "eml" and _has_header_of_mail(head):
+        return Kind.EML
     for signature, what in _FOREIGN:
         # Two or three letters are also how a text may begin.
         if head.startswith(signature) and (len(signature) > _WEAK or not is_text):
-            raise _unsupported(f"The file is {_OFFICE.get(extension, what)}")
+            raise _unsupported(f"The file is {what}")
     if is_text and extension in _BY_NAME:
         return _BY_NAME[extension]
     markup = _markup(head) if is_text else None
@@ -149,6 +158,11 @@ def _as_text(head: bytes, extension: str) -> Kind:
     if extension:
         raise _unsupported(f"Files of type .{extension[:20]} are not supported")
     return Kind.PLAIN
+
+
+def _has_header_of_mail(head: bytes) -> bool:
+    header = head.lstrip(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    return len(_HEADER_FIELD.findall(header)) >= _FEWEST_HEADER_FIELDS
 
 
 def _markup(head: bytes) -> Kind | None:

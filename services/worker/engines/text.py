@@ -8,7 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from services.worker.engines.blocks import Code, Table, fenced, items_of, table_lines
 from services.worker.engines.encoding import decode, looks_like_text
+from services.worker.engines.markdown import outline
+from services.worker.engines.markup import UNSEEN, blocks_of
 from services.worker.engines.options import select_pages, tier_of
 from services.worker.engines.port import Refused, Source
 from shared.jobs.codes import FailureCode
@@ -17,12 +20,13 @@ from shared.jobs.result import Page, ResultDocument
 _ENGINE: Final = f"text 1 (python {platform.python_version()})"
 _MOST_BYTES: Final = {"html": 16 * 2**20, "csv": 64 * 2**20, "tsv": 64 * 2**20}
 _MOST_BYTES_ELSE: Final = 128 * 2**20
-_UNSEEN: Final = ("script", "style", "template", "noscript", "head")
+_MOST_WITH_ITEMS: Final = 4 * 2**20
+"""Characters. A larger text has no items: they say everything four times more."""
 _MANY_BLANK_LINES: Final = re.compile(r"\n[ \t]*\n[ \t]*(?:\n[ \t]*)+")
 
 
 def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
-    """The text of the document and, unless the tier is `fast`, its markdown.
+    """The text of the document and, unless the tier is `fast`, its markdown and its items.
 
     Refuses: nothing but blanks (NO_DATA_FOUND_IN_FILE), binary content (UNSUPPORTED_FILE_TYPE), more bytes
     than the memory of a sandbox can hold in its parsed form (DOCUMENT_TOO_LARGE).
@@ -31,8 +35,7 @@ def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
     tier = tier_of(options)
     select_pages(options, total=1, limit=source.max_pages)
     raw, codec = _read(source)
-    text, markdown = _convert(source.kind, raw, markdown=tier.markdown)
-    page = Page(page_number=1, text=text, markdown=markdown)
+    page = _page(source.kind, raw, rich=tier.markdown)
     return ResultDocument(
         engine=_ENGINE,
         pages=(page,),
@@ -62,37 +65,54 @@ def _read(source: Source) -> tuple[str, str]:
     return text, codec
 
 
-def _convert(kind: str, raw: str, *, markdown: bool) -> tuple[str, str | None]:
+def _page(kind: str, raw: str, *, rich: bool) -> Page:
+    """The one page; `rich`: with markdown, and with items where the format tells a structure."""
     if kind == "html":
-        return _convert_html(raw, markdown=markdown)
-    if not markdown:
-        return raw, None
+        return _html_page(raw, rich=rich)
+    if not rich:
+        return Page(1, raw)
+    return Page(1, raw, _markdown(kind, raw), items=_items(kind, raw) if _is_small(raw) else None)
+
+
+def _markdown(kind: str, raw: str) -> str:
     if kind in ("csv", "tsv"):
-        return raw, _table(raw, kind)
+        return _table(raw, kind)
+    return fenced(raw, kind) if kind in ("json", "xml") else raw
+
+
+def _items(kind: str, raw: str) -> tuple[dict[str, Any], ...] | None:
+    if kind in ("csv", "tsv"):
+        return tuple(items_of([Table([row for row in _rows(raw, _delimiter(raw, kind)) if row])]))
     if kind in ("json", "xml"):
-        return raw, _fenced(raw, kind)
-    return raw, raw
+        return tuple(items_of([Code(raw.rstrip(), kind)]))
+    return tuple(items_of(outline(raw))) if kind == "markdown" else None
 
 
-def _convert_html(raw: str, *, markdown: bool) -> tuple[str, str | None]:
+def _is_small(raw: str) -> bool:
+    return len(raw) <= _MOST_WITH_ITEMS
+
+
+def _html_page(raw: str, *, rich: bool) -> Page:
     # Only now: a tenth of a second that most text files never need.
     from bs4 import BeautifulSoup  # noqa: PLC0415
 
     soup = BeautifulSoup(raw, "html.parser")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for tag in soup.find_all(_UNSEEN):
+    for tag in soup.find_all(UNSEEN):
         tag.decompose()
     text = _squeeze(soup.get_text("\n", strip=True)) or title
-    if not markdown:
-        return text, None
+    if not rich:
+        return Page(1, text)
     from markdownify import MarkdownConverter  # noqa: PLC0415
 
     try:
+        # First: the converter writes into the tree.
+        items = tuple(items_of(blocks_of(soup))) if _is_small(raw) else None
         converted: str = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(soup)
     except RecursionError:
         # Tags nested a thousand deep: its words are worth more than its shape.
-        return text, text
-    return text, _squeeze(converted) or text
+        return Page(1, text, text)
+    return Page(1, text, _squeeze(converted) or text, items=items)
 
 
 def _squeeze(text: str) -> str:
@@ -100,15 +120,11 @@ def _squeeze(text: str) -> str:
 
 
 def _table(raw: str, kind: str) -> str:
-    delimiter = "\t" if kind == "tsv" else _delimiter(raw)
+    # Not by way of a list of all rows, which takes many times the memory of the text.
+    delimiter = _delimiter(raw, kind)
     width = max((len(row) for row in _rows(raw, delimiter)), default=0)
-    # Only the head is filled up to the widest row: readers fill the others, and one wide row of a long
-    # table would make it a thousand times as large.
-    lines = [_line(row) for row in _rows(raw, delimiter) if row]
-    head = next(row for row in _rows(raw, delimiter) if row)
-    lines[0] = _line(head + [""] * (width - len(head)))
-    lines.insert(1, "|" + " --- |" * width)
-    return "\n".join(lines)
+    rows = (row for row in _rows(raw, delimiter) if row)
+    return table_lines(rows, width)
 
 
 def _rows(raw: str, delimiter: str) -> Iterator[list[str]]:
@@ -116,23 +132,10 @@ def _rows(raw: str, delimiter: str) -> Iterator[list[str]]:
     return iter(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter))
 
 
-def _line(row: list[str]) -> str:
-    return "| " + " | ".join(map(_cell, row)) + " |"
-
-
-def _delimiter(raw: str) -> str:
+def _delimiter(raw: str, kind: str) -> str:
+    if kind == "tsv":
+        return "\t"
     try:
         return csv.Sniffer().sniff(raw[:4096], ",;\t|").delimiter
     except csv.Error:
         return ","
-
-
-def _cell(value: str) -> str:
-    return value.strip().replace("\\", "\\\\").replace("|", "\\|").replace("\n", "<br>")
-
-
-def _fenced(raw: str, language: str) -> str:
-    fence = "```"
-    while fence in raw:
-        fence += "`"
-    return f"{fence}{language}\n{raw.rstrip()}\n{fence}"

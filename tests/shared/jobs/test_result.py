@@ -120,7 +120,7 @@ def test_a_value_of_the_wrong_type_is_unreadable(change: dict[str, object]) -> N
 
 
 def test_a_later_version_may_add_keys() -> None:
-    added = {**tree(), "news": 1, "pages": [{"page_number": 1, "text": "a", "items": []}]}
+    added = {**tree(), "news": 1, "pages": [{"page_number": 1, "text": "a", "weather": []}]}
     assert decode(packed(added)).pages == (Page(1, "a"),)
 
 

@@ -15,7 +15,12 @@ MOST_LINES: Final = 100_000
 _LONGEST_LINE: Final = 1_000
 _TABLE_COLUMN: Final = 1_000
 """Columns of a written-out table have no place on a page: each gets one of its own, this far apart."""
-_TEXT_KINDS: Final = frozenset(("html", "markdown", "csv", "tsv", "text", "json", "xml"))
+_TEXT_KINDS: Final = frozenset(
+    (
+        *("html", "markdown", "csv", "tsv", "text", "json", "xml"),
+        *("docx", "xlsx", "pptx", "odt", "ods", "odp", "eml"),
+    )
+)
 # Two blanks or a tab end a cell. Each character is looked at once.
 _CELL: Final = re.compile(r"[^ \t]+(?: [^ \t]+)*")
 _LEADER: Final = re.compile(r"\.{3,}|_{3,}|(?:\. ){3,}")

@@ -126,6 +126,54 @@ async def test_a_bad_text_has_its_code(reader: Reader, content: bytes, name: str
     assert outcome.message
 
 
+async def test_items_of_html(reader: Reader) -> None:
+    page = (
+        b"<html><body><h2>Report</h2>loose <i>words</i><p>See <a href='https://a.example/'>it</a></p>"
+        b"<ul><li>one<ol><li>deep</li></ol></li></ul><pre>x = 1</pre>"
+        b"<div><table><tr><th>a</th></tr><tr><td>1</td></tr></table></div></body></html>"
+    )
+    (read,) = (await reader.read(page, "a.html")).pages
+    assert read.items is not None
+    assert [item["type"] for item in read.items] == ["heading", "text", "text", "list", "code", "table"]
+    assert read.items[0] == {"type": "heading", "md": "## Report", "level": 2, "value": "Report"}
+    assert read.items[1]["value"] == "loose words"
+    assert read.items[2]["md"] == "See [it](https://a.example/)"
+    assert read.items[3]["items"][1]["ordered"] is True
+    assert read.items[3]["md"] == "- one\n   1. deep"
+    assert read.items[5]["rows"] == [["a"], ["1"]]
+
+
+async def test_items_of_markdown(reader: Reader) -> None:
+    written = (
+        "# One #\ntext [b](http://c)\nmore\n- x\n  1. y\n\n"
+        "| a | b |\n|---|---|\n| 1 | \\| |\nend\n\n```py\n# z\n\nq\n```\n"
+    )
+    (read,) = (await reader.read(written.encode(), "a.md")).pages
+    assert read.items is not None
+    assert [item["type"] for item in read.items] == ["heading", "text", "list", "table", "text", "code"]
+    assert read.items[1] == {"type": "text", "md": "text [b](http://c)\nmore", "value": "text b\nmore"}
+    assert read.items[3]["rows"] == [["a", "b"], ["1", "|"]]
+    assert (read.items[5]["value"], read.items[5]["language"]) == ("# z\n\nq", "py")
+
+
+async def test_items_of_csv_and_none_of_a_large_one(reader: Reader) -> None:
+    (read,) = (await reader.read(b"a;b\n1;x\n", "a.csv")).pages
+    assert read.items is not None
+    assert (read.items[0]["rows"], read.items[0]["csv"]) == ([["a", "b"], ["1", "x"]], "a,b\n1,x")
+    (large,) = (await reader.read(b"a,b\n" * 2**20 + b"c,d\n", "a.csv")).pages
+    assert large.items is None
+    assert (large.markdown or "").endswith("| c | d |")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["```" + "a" * 10**6 + "`", "|-\n|" + "-" * 10**6 + "x", "- x\n" * 50_000, "x" + " \n" * 10**6 + "y"],
+)
+async def test_markdown_that_wants_to_take_long_does_not(reader: Reader, hostile: str) -> None:
+    document = await reader.read(hostile.encode(), "a.md")
+    assert document.pages[0].items
+
+
 async def test_the_only_page_is_page_one(reader: Reader) -> None:
     assert (await reader.read(b"words", "a.txt", page_ranges={"target_pages": "1-3"})).pages[
         0
