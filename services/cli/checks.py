@@ -52,15 +52,28 @@ async def python(_: Settings) -> Finding:
 
 
 async def stack(settings: Settings) -> Finding:
-    """Whether a stack lives on the data folder: either is fine, and so is an installation without one."""
+    """Whether a stack lives on the data folder, or could start there; an installation without one is fine."""
     try:
+        from services.local.data_dir import DataDir
+        from services.local.errors import StackError
+        from services.local.postgres_files import is_initialised
         from services.local.stack import attach
     except ModuleNotFoundError as missing:
         return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)", seen=False)
     live = await attach(settings.data_dir)
-    if live is None:
-        return Finding("stack", f"none lives on {settings.data_dir}", seen=False)
-    return Finding("stack", f"live at {live.base_url}")
+    if live is not None:
+        return Finding("stack", f"live at {live.base_url}")
+    data, detail = DataDir(settings.data_dir), f"none lives on {settings.data_dir}"
+    if data.lock.is_taken():
+        advice = f"It starts, stops, or does not answer; what its parts say is in {data.logs}."
+        return Finding("stack", f"process {data.lock.holder()} holds {settings.data_dir}", advice)
+    try:
+        is_initialised(data.path / "postgres" / "data")
+    except StackError as trouble:
+        return Finding("stack", detail, trouble.message)
+    except OSError as trouble:
+        return Finding("stack", detail, f"This user may not use the folder: {one_line(trouble)}.")
+    return Finding("stack", detail, seen=False)
 
 
 async def database(settings: Settings) -> Finding:

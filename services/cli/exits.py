@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -59,8 +60,9 @@ def guarded(command: Callable[[], Any]) -> int:
 
 
 def complain(message: str) -> None:
-    """One message on stderr, after our name."""
-    print(f"batchmill: {message}", file=sys.stderr, flush=True)
+    """One message on stderr, after our name. A closed terminal is no error: nobody is left to read it."""
+    with suppress(OSError):
+        print(f"batchmill: {message}", file=sys.stderr, flush=True)
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

@@ -1,5 +1,7 @@
 """`batchmill up`: the embedded stack in the foreground."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,7 @@ def up(
         settings = load_settings(data_dir)
         workers = concurrency or settings.worker.concurrency
         async with make_stack(settings, host=host, port=port, concurrency=workers, log=complain) as stack:
-            typer.echo(welcome(stack.base_url, stack.project_key, stack.operator_key))
+            _tell(welcome(stack.base_url, stack.project_key, stack.operator_key))
             await stack.wait()
 
     complain("starting; the first time takes some seconds longer")
@@ -41,6 +43,17 @@ def up(
         complain("stopped; everything is kept in the data folder")
         return end.code
     return 0
+
+
+def _tell(text: str) -> None:
+    """A reader that went away (`| true`) is no reason to end a stack that serves."""
+    try:
+        typer.echo(text)
+    except OSError:
+        # Else Python would try once more at its end, and spoil the exit code.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def welcome(base_url: str, project_key: str, operator_key: str) -> str:

@@ -70,10 +70,13 @@ class FolderLock:
             self._fd = None
 
     def is_taken(self) -> bool:
-        """Whether anybody holds the lock now, this process included."""
+        """Whether anybody holds the lock now, this process included.
+
+        False too where this user may not look.
+        """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:
             return False
         try:
             return not _try_lock(fd, fcntl.LOCK_SH)
@@ -174,10 +177,10 @@ class DataDir:
 
     def record(self) -> StackRecord | None:
         """What the last manager wrote to `stack.json`; None if there is none, or none that can be read."""
-        text = self.read("stack.json")
         try:
+            text = self.read("stack.json")
             return None if text is None else _record_of(json.loads(text))
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def write_record(self, record: StackRecord) -> None:

@@ -27,6 +27,14 @@ class DataFolderRefused(StackError):
     """The data folder cannot be made, is no folder, or belongs to somebody else."""
 
 
+class SystemRefused(StackError):
+    """The system refused a file or a process while the stack started: no space, no permission, a limit."""
+
+    def __init__(self, error: OSError) -> None:
+        place = f" ({error.filename})" if error.filename else ""
+        super().__init__(f"The stack cannot start: {error.strerror or error}{place}.")
+
+
 class PortTaken(StackError):
     """Somebody listens on the port already; nothing was started."""
 

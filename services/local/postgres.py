@@ -228,6 +228,7 @@ class EmbeddedPostgres:
         finally:
             await process.stop()
         if code != 0:
+            shutil.rmtree(fresh, ignore_errors=True)  # on a full disk it holds what others need
             raise StackFailed(
                 "initdb", code, process.last_lines(), f"could not make a PostgreSQL {major_version()} folder"
             )

@@ -40,7 +40,7 @@ def remove_socket_folder(note: Path) -> None:
     """
     try:
         folder = Path(note.read_text().strip())
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         return
     if _is_ours(folder, note):
         shutil.rmtree(folder, ignore_errors=True)

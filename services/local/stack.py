@@ -6,6 +6,7 @@ Stopped in reverse.
 import asyncio
 import os
 import shlex
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from services.local.data_dir import DataDir, PartRecord, StackRecord
-from services.local.errors import StackError, StackStopped
+from services.local.errors import StackError, StackStopped, SystemRefused
 from services.local.parts import Site, StackParts, environment, is_healthy, product_parts
 from services.local.ports import base_url_of, claim_port
 from services.local.postgres import EmbeddedPostgres
@@ -30,6 +31,7 @@ Bootstrap = Callable[[str], Awaitable[tuple[str, str]]]
 """Given the database URL, makes the first keys: (project key, operator key)."""
 
 KEYS = ("project-key", "operator-key")
+ATTACH_POLL_S = 0.2
 OF_ONE_LIFE = ("stack.json", "database-url", "broker-url")
 
 
@@ -48,8 +50,9 @@ class Stack:
     A part that ends the stack, or a signal (SIGINT, SIGTERM, SIGHUP), cancels the task that entered it;
     when everything is stopped, leaving it raises StackFailed or StackStopped. A second signal ends the parts
     without patience. Entering raises StackAlreadyRunning, PortTaken, PostgresRefused, DataFolderRefused,
-    BinaryMissing, or one of those two. Given URLs are used as they are: nothing embedded starts for them.
-    `port=0` takes any free one. `bootstrap` is called after the migrations when a key file is missing.
+    BinaryMissing, SystemRefused, or one of those two. Given URLs are used as they are: nothing embedded
+    starts for them. `port=0` takes any free one. `bootstrap` is called after the migrations when a key file
+    is missing.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first are choices with a default, taken by name
@@ -111,6 +114,8 @@ class Stack:
         except BaseException as error:
             await self._unwind()
             self._tell_reason(error)
+            if isinstance(error, OSError):
+                raise SystemRefused(error) from error
             raise
         return self
 
@@ -213,11 +218,24 @@ def _record_of(process: Process) -> PartRecord:
     return PartRecord(part.name, process.pid, process.started, shlex.join(part.argv), stop_signal)
 
 
-async def attach(data_dir: Path | str) -> LiveStack | None:
-    """The stack that lives on the folder now, if it serves; None if there is none, or it is not ready yet."""
+async def attach(
+    data_dir: Path | str, *, patience_s: float = 0.0, waiting: Callable[[], None] = lambda: None
+) -> LiveStack | None:
+    """The stack that lives on the folder now, if it serves; None if there is none.
+
+    One that starts or stops is waited for `patience_s` seconds, `waiting` is called once before; None if it
+    ends meanwhile, or still does not serve.
+    """
     data = DataDir(data_dir)
-    record = data.record()
-    if record is None or not record.ready or not data.lock.is_taken():
-        return None
-    keys = [data.read(name) or "" for name in KEYS]
-    return LiveStack(record.base_url, *keys) if await is_healthy(record.base_url) else None
+    deadline, told = time.monotonic() + patience_s, False
+    while data.lock.is_taken():
+        record = data.record()
+        if record is not None and record.ready and await is_healthy(record.base_url):
+            return LiveStack(record.base_url, *(data.read(name) or "" for name in KEYS))
+        if time.monotonic() >= deadline:
+            return None
+        if not told:
+            waiting()
+            told = True
+        await asyncio.sleep(ATTACH_POLL_S)
+    return None

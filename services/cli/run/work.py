@@ -15,6 +15,8 @@ from services.local.stack import attach
 
 LOCAL: Final = "127.0.0.1"
 ANY_PORT: Final = 0
+STARTING_PATIENCE_S: Final = 120.0
+"""A first start on a slow disk takes this long at most; a stack that stops needs less."""
 
 
 async def do(session: Session) -> RoundEnd | None:
@@ -46,7 +48,12 @@ async def do(session: Session) -> RoundEnd | None:
 async def _server(session: Session) -> AsyncIterator[Server]:
     """The live stack of the data folder, else one that lives as long as the block."""
     settings, say = session.settings, session.display.say
-    if (live := await attach(settings.data_dir)) is not None:
+    live = await attach(
+        settings.data_dir,
+        patience_s=STARTING_PATIENCE_S,
+        waiting=lambda: say("another stack starts or stops on the data folder; waiting for it"),
+    )
+    if live is not None:
         say(f"using the stack at {live.base_url}")
         yield Server(live.base_url, live.project_key)
         return
