@@ -163,7 +163,7 @@ def _as_nobody(image: Image) -> dict[str, Any]:
     the Python that stands for the base lies where only root can go."""
     if os.geteuid() != 0:
         return {}
-    nobody = {"user": 10001, "group": 10001, "extra_groups": []}
+    nobody: dict[str, Any] = {"user": 10001, "group": 10001, "extra_groups": []}
     try:
         subprocess.run([f"{image.root}/opt/batchmill/bin/python", "-c", ""], cwd="/", check=True, **nobody)
     except PermissionError:
