@@ -58,6 +58,8 @@ class Child:
         """Documents it was given; counted by whoever gives them."""
         self.given_bytes = 0
         """What we put into its folder ourselves: not counted as written."""
+        self.wants_copies = False
+        """It could not open a document where it lies, so it gets copies; noted by whoever gives them."""
         self._process = process
         # Pipes were asked for, so they are there.
         self._in = cast(asyncio.StreamWriter, process.stdin)

@@ -125,9 +125,7 @@ class Sandbox:
         keep = False
         child.served += 1
         try:
-            verdict, result = await self._ask(child, request, request.path)
-            if verdict.unreadable:
-                verdict, result = await self._ask_about_copy(child, request)
+            verdict, result = await self._answer_of(child, request)
             keep = not verdict.child_is_lost and child.alive
         finally:
             # Also when cancelled: what the child is doing now is of no more use to anybody.
@@ -136,6 +134,15 @@ class Sandbox:
         if keep:
             scratch.empty(child.folder)
         return verdict, result
+
+    async def _answer_of(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+        if not child.wants_copies:
+            verdict, result = await self._ask(child, request, request.path)
+            if not verdict.unreadable:
+                return verdict, result
+            # Most likely it may open nothing outside its folder: its next documents are copied at once.
+            child.wants_copies = True
+        return await self._ask_about_copy(child, request)
 
     async def _ask(self, child: Child, request: ParseRequest, path: Path) -> tuple[Verdict, Path | None]:
         token = secrets.token_hex(8)
