@@ -29,6 +29,7 @@ from celery.signals import (
 
 from services.worker.doorstep import wait_for_storage
 from services.worker.engines.limits import hide_process
+from services.worker.hearing import Hearing
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
 from services.worker.tasks import work as working
@@ -124,14 +125,15 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     mark = _hold_to_storage(settings)
     process = WorkerProcess(settings, queues, mark=mark)
     app = build_app(process, settings.broker_url())
-    _connect_signals(process)
+    slots = concurrency or settings.worker.concurrency
+    _connect_signals(process, Hearing(app, queues, slots=slots))
     # Celery warns of root because of pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}",
         quiet=True,
         queues=queues,
-        concurrency=concurrency or settings.worker.concurrency,
+        concurrency=slots,
         pool_cls="prefork",
         loglevel="WARNING",
         without_gossip=True,
@@ -174,7 +176,7 @@ def _ask_for_storage(settings: Settings, say: Connection) -> None:
         say.send((mark, None))
 
 
-def _connect_signals(process: WorkerProcess) -> None:
+def _connect_signals(process: WorkerProcess, hearing: Hearing) -> None:
     def opened(**_: Any) -> None:
         process.open()
 
@@ -184,7 +186,8 @@ def _connect_signals(process: WorkerProcess) -> None:
     def stopping(**_: Any) -> None:
         process.stopping.value = True
 
-    def ready(**_: Any) -> None:
+    def ready(sender: Any, **_: Any) -> None:
+        hearing.watch(sender)
         log.info("worker ready", queues=process.queues)
         if process.settings.ready_file is not None:
             process.settings.ready_file.touch()
