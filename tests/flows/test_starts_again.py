@@ -20,7 +20,7 @@ from tests.flows.test_run_command import ENV
 from tests.live_stack import LiveStack, start_live_stack
 
 Answer = TypeVar("Answer")
-FILES = 150
+FILES = 80
 CTRL_C = 130
 REFUSED = 4
 
@@ -61,15 +61,21 @@ async def in_the_data(data_dir: Path, act: Callable[[AsyncEngine], Awaitable[Ans
         await postgres.stop()
 
 
+def open_and_end(stack: LiveStack, end: Callable[[LiveStack], None]) -> str:
+    """A batch, some of whose files were done when its stack ended."""
+    batch_id = stack.open_batch(some_files(FILES))
+    stack.wait_for(lambda: stack.done_of(batch_id) > 0, within_s=60)
+    end(stack)
+    return batch_id
+
+
 def test_batches_go_on_after_every_end_of_their_stack(tmp_path: Path) -> None:
     batches = []
     stack = start_live_stack(tmp_path / "data")
     try:
         key = stack.key("project")
         for end in (kill, interrupt_and_age):
-            batches.append(stack.open_batch(some_files(FILES)))
-            stack.wait_for(lambda: stack.done_of(batches[-1]) > 0, within_s=60)
-            end(stack)
+            batches.append(open_and_end(stack, end))
             stack = start_live_stack(tmp_path / "data")
             assert stack.key("project") == key
             assert stack.sql("SELECT version_num FROM alembic_version")[0][0] == migrations.head()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import subprocess
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
