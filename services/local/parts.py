@@ -13,13 +13,11 @@ from pathlib import Path
 
 from services.local.data_dir import DataDir
 from services.local.processes import Part
+from services.local.stale import READY_FILE
 
 MIGRATE_TIMEOUT_S = 600.0
 WORKER_STOP = ((signal.SIGTERM, 10.0),)
 """More than a worker needs to give back what it runs; one that is killed leaves it to the leases instead."""
-
-READY_FILE = "BATCHMILL_READY_FILE"
-"""A part that gets it touches that file when it serves; the stack removes the file before each start."""
 
 
 @dataclass(frozen=True)

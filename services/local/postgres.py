@@ -16,6 +16,7 @@ from services.local.data_dir import FolderLock
 from services.local.errors import StackAlreadyRunning, StackFailed
 from services.local.postgres_files import (
     clear_remains,
+    dynamic_shared_memory,
     environment,
     is_initialised,
     major_version,
@@ -205,6 +206,7 @@ class EmbeddedPostgres:
             **SETTINGS,
             "unix_socket_directories": self.host,
             "wal_compression": wal_compression(),
+            "dynamic_shared_memory_type": dynamic_shared_memory(),
             **({} if self._durable else UNSAFE),
         }
         return [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
@@ -238,4 +240,5 @@ class EmbeddedPostgres:
     def _initdb_arguments(self) -> list[str]:
         text = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         door = ["--username=postgres", "--auth-local=trust", "--auth-host=reject"]
-        return [*text, *door, *([] if self._durable else ["--no-sync"])]
+        shared = ["--set", f"dynamic_shared_memory_type={dynamic_shared_memory()}"]
+        return [*text, *door, *shared, *([] if self._durable else ["--no-sync"])]

@@ -3,8 +3,10 @@
 import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -16,6 +18,9 @@ from services.local.errors import BinaryMissing, PostgresRefused
 from services.local.stale import await_end, lives
 
 LEFTOVER_GRACE_S = 10.0
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, nothing is made in it here
+SHARED_MEMORY_ROOM = 32 * 1024 * 1024
+"""Bytes: a join by several processes, with the `work_mem` that we leave as it is."""
 
 
 def program(name: str) -> Path:
@@ -42,6 +47,19 @@ def wal_compression() -> str:
     """The best method that the wheel was built with."""
     built = subprocess.run([program("pg_config"), "--configure"], capture_output=True, text=True, check=False)
     return "lz4" if "--with-lz4" in built.stdout else "pglz"
+
+
+def dynamic_shared_memory() -> str:
+    """Where processes of the server share what they compute: `posix`, or `mmap`, which is files in the data
+    folder, where a container gives /dev/shm too little room even for initdb.
+    """
+    if not sys.platform.startswith("linux"):
+        return "posix"
+    try:
+        roomy = shutil.disk_usage(SHARED_MEMORY).free >= SHARED_MEMORY_ROOM
+    except OSError:
+        return "mmap"
+    return "posix" if roomy and os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else "mmap"
 
 
 @functools.cache

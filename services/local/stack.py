@@ -76,6 +76,7 @@ class Stack:
         self._concurrency = concurrency or os.cpu_count() or 1
         self._bootstrap = bootstrap
         self._make_parts = parts
+        self._say = log
         self._supervisor = Supervisor(say=log, changed=self._record, failed=self._interrupt)
         self._undo = AsyncExitStack()
         self._task: asyncio.Task[object] | None = None
@@ -129,8 +130,8 @@ class Stack:
         self._undo.enter_context(heard(self._on_signal))
         self.data.make()
         self._undo.enter_context(self.data.held())
+        await self._end_stale()  # first: one of them may still hold the port
         self.port = claim_port(self.host, self.port)
-        await self._end_stale()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._undo.callback(self.data.remove, *OF_ONE_LIFE)
         await self._start_servers()
@@ -148,8 +149,7 @@ class Stack:
 
     async def _end_stale(self) -> None:
         record = self.data.record()
-        if record is not None:
-            await asyncio.to_thread(end_stale_parts, record.parts, self.data.path)
+        await asyncio.to_thread(end_stale_parts, record.parts if record else (), self.data.path)
         self.data.remove(*OF_ONE_LIFE)
 
     async def _start_servers(self) -> None:
@@ -209,7 +209,13 @@ class Stack:
     def _record(self, processes: Sequence[Process]) -> None:
         manager = PartRecord("manager", os.getpid(), create_time(os.getpid()), "batchmill")
         parts = tuple(_record_of(process) for process in processes)
-        self.data.write_record(StackRecord(self.base_url, self._started_at, self._ready, manager, parts))
+        try:
+            self.data.write_record(StackRecord(self.base_url, self._started_at, self._ready, manager, parts))
+        except OSError as error:
+            if not self._ready:
+                raise
+            # A disk that fills is no reason to end parts that serve; the next start finds them without it.
+            self._say(f"stack.json cannot be written: {error.strerror or error}; the stack goes on")
 
 
 def _record_of(process: Process) -> PartRecord:

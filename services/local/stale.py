@@ -12,6 +12,10 @@ import psutil
 from services.local.data_dir import PartRecord
 
 MARKER = "BATCHMILL_DATA_DIR"
+READY_FILE = "BATCHMILL_READY_FILE"
+"""A part that gets it touches that file when it serves; the stack removes the file before each start. Whoever
+has one in the folder `ready` of a data folder was started by a stack on that folder.
+"""
 CLOCK_SLACK_S = 2.0
 GRACE_S = 5.0
 
@@ -19,9 +23,9 @@ GRACE_S = 5.0
 def end_stale_parts(records: Iterable[PartRecord], data_dir: Path) -> int:
     """Ends the parts that still live, and what is left of the process groups of those that do not.
 
-    A part is known by pid and creation time, an orphan of its group by BATCHMILL_DATA_DIR in its environment.
-    The recorded signal first, SIGKILL after 5 s. Blocks meanwhile; the caller holds the folder's lock.
-    Answers how many it ended.
+    A part is known by pid and creation time, an orphan of its group by BATCHMILL_DATA_DIR in its environment,
+    one that was never recorded (the disk was full) by its BATCHMILL_READY_FILE. The recorded signal first,
+    SIGKILL after 5 s. Blocks meanwhile; the caller holds the folder's lock. Answers how many it ended.
     """
     found: dict[int, psutil.Process] = {}
     for record in records:
@@ -29,6 +33,9 @@ def end_stale_parts(records: Iterable[PartRecord], data_dir: Path) -> int:
         signum = _signal(record)
         _each(left, partial(psutil.Process.send_signal, sig=signum))
         found.update((process.pid, process) for process in left)
+    unrecorded = [one for one in psutil.process_iter() if one.pid not in found and _is_a_part(one, data_dir)]
+    _each(unrecorded, psutil.Process.terminate)
+    found.update((process.pid, process) for process in unrecorded)
     await_end(found.values(), GRACE_S)
     return len(found)
 
@@ -83,6 +90,13 @@ def lives(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
+        return False
+
+
+def _is_a_part(process: psutil.Process, data_dir: Path) -> bool:
+    try:
+        return Path(process.environ().get(READY_FILE, "")).parent == data_dir / "ready" and lives(process)
+    except (OSError, psutil.Error):
         return False
 
 

@@ -20,7 +20,7 @@ from services.local.errors import PostgresRefused, StackAlreadyRunning
 from services.local.postgres import EmbeddedPostgres
 from services.local.postgres_files import program
 from services.local.supervisor import Supervisor
-from tests.services.local.fakes import lives, traces_of, until
+from tests.services.local.fakes import ROOT, lives, traces_of, until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users")
 
@@ -83,6 +83,51 @@ async def test_the_settings_and_the_url_are_as_promised(postgres: EmbeddedPostgr
             assert (await connection.execute(text(f"SHOW {name}"))).scalar_one() == value
         assert (await connection.execute(text("SELECT upper('ä') || uuidv7()"))).scalar_one().startswith("Ä")
     await engine.dispose()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="mounts a /dev/shm for a process of its own"
+)
+async def test_it_runs_where_dev_shm_has_no_room(tmp_path: Path) -> None:
+    script = 'mount -t tmpfs -o size=64k shm /dev/shm && exec "$@"'
+    # A container may refuse mounts of its own: then there is nothing to see.
+    command = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    mounted = await asyncio.to_thread(subprocess.run, [*command, "true"], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this system refuses mounts")
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [*command, sys.executable, "-c", JOIN, str(tmp_path / "pg")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.stdout == "100000\n", ended.stderr
+
+
+JOIN = """
+import asyncio, sys, asyncpg
+from pathlib import Path
+from services.local.postgres import EmbeddedPostgres
+
+async def main():
+    postgres = EmbeddedPostgres(Path(sys.argv[1]), durable=False)
+    await postgres.start()
+    connection = await asyncpg.connect(host=postgres.host, user="postgres", database="batchmill")
+    rows = "SELECT g AS a, md5(g::text) AS b FROM generate_series(1, 100000) g"
+    await connection.execute("CREATE TABLE big AS " + rows)
+    for name, value in {"debug_parallel_query": "on", "parallel_setup_cost": 0, "parallel_tuple_cost": 0,
+                        "min_parallel_table_scan_size": 0, "enable_mergejoin": "off"}.items():
+        await connection.execute(f"SET {name} = {value}")
+    await connection.execute("ANALYZE big")
+    print(await connection.fetchval("SELECT count(*) FROM big x JOIN big y USING (a) WHERE x.b <> 'a'"))
+    await connection.close()
+    await postgres.stop()
+
+asyncio.run(main())
+"""
 
 
 async def test_databases_are_made_copied_and_dropped(postgres: EmbeddedPostgres) -> None:

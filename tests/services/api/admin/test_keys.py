@@ -126,3 +126,24 @@ async def test_what_makes_no_key_is_refused_with_its_field(
     found = await admin.post("/keys", json=body)
     assert found.status_code == status, found.text
     assert word in found.text
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "rotated with no overlap"])
+async def test_the_cookie_ends_with_its_key(
+    admin: httpx.AsyncClient,
+    anonymous: httpx.AsyncClient,
+    made: dict[str, str],
+    tenant: Tenant,
+    rows: Rows,
+    end: str,
+) -> None:
+    cookie = {"cookie": f"session={tenant.key}"}
+    await admin.post(f"/keys/{made['key_id']}/rotate", json={"overlap_seconds": 3600})
+    assert (await anonymous.get(ASKED, headers=cookie)).status_code == 200, "during the overlap"
+    if end == "revoked":
+        await admin.post(f"/keys/{made['key_id']}/revoke")
+    elif end == "expired":
+        await rows.all("UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE expires_at IS NOT NULL")
+    else:
+        await admin.post(f"/keys/{made['key_id']}/rotate", json={"overlap_seconds": 0, "expires_at": None})
+    assert (await anonymous.get(ASKED, headers=cookie)).status_code == 401
