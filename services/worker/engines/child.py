@@ -9,6 +9,7 @@ import errno
 import importlib
 import importlib.util
 import json
+import mimetypes
 import os
 import sys
 import traceback
@@ -41,6 +42,8 @@ def main(settings: dict[str, Any]) -> None:
     isolated = limiting.confine(
         limits, parent_pid=settings["parent"], folder=Path.cwd(), readable=_own_code(settings["engines"])
     )
+    # Libraries ask for the system's types of files when they are imported; the files with them lie outside.
+    mimetypes.knownfiles.clear()
     _answer(answers, {"ready": True, "isolated": isolated})
     engines = _Engines(settings["engines"])
     for line in requests:

@@ -1,6 +1,7 @@
 """An engine that does what the options of the document tell it to: the worst things a parser can do."""
 
 import errno
+import mimetypes
 import mmap
 import os
 import resource
@@ -184,6 +185,12 @@ def leave_child(source: Source, options: Mapping[str, Any]) -> str:
     return "left"
 
 
+def types_of_files(source: Source, options: Mapping[str, Any]) -> str:
+    """What libraries do when they are imported: ask for the types of files that the system knows."""
+    mimetypes.init()
+    return f"{mimetypes.guess_type('a.png')[0]} {mimetypes.knownfiles}"
+
+
 def litter(source: Source, options: Mapping[str, Any]) -> str:
     before = sorted(entry.name for entry in source.folder.iterdir() if entry != source.path)
     (source.folder / "folder" / "below").mkdir(parents=True)
@@ -229,6 +236,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         trespass,
         call_home,
         leave_child,
+        types_of_files,
         litter,
         grow,
     )
