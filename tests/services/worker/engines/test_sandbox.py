@@ -53,9 +53,9 @@ def test_the_limits_are_those_of_the_design() -> None:
     ("deed", "limits", "code", "words"),
     [
         ("hang", {"wall_s": 0.4}, FailureCode.TIMEOUT, "within 0.4 s"),
-        ("spin", {"cpu_s": 1}, FailureCode.TIMEOUT, "processor time"),
-        ("swell", {"memory_bytes": 150 * 2**20}, FailureCode.OUT_OF_MEMORY, "memory"),
-        ("leap", {"memory_bytes": 2**30}, FailureCode.OUT_OF_MEMORY, "memory"),
+        ("spin", {"cpu_s": 1}, FailureCode.TIMEOUT, "1 s of processor time"),
+        ("swell", {"memory_bytes": 150 * 2**20}, FailureCode.OUT_OF_MEMORY, "150 MB"),
+        ("leap", {"memory_bytes": 2**30}, FailureCode.OUT_OF_MEMORY, "1024 MB"),
         ("abort_for_memory", {}, FailureCode.OUT_OF_MEMORY, "memory"),
         ("leave", {}, FailureCode.ENGINE_ERROR, "exit code 7"),
         ("leave_politely", {}, FailureCode.ENGINE_ERROR, "exit code 0"),
