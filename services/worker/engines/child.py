@@ -9,6 +9,7 @@ import errno
 import importlib
 import importlib.util
 import json
+import mimetypes
 import os
 import sys
 import traceback
@@ -41,6 +42,8 @@ def main(settings: dict[str, Any]) -> None:
     isolated = limiting.confine(
         limits, parent_pid=settings["parent"], folder=Path.cwd(), readable=_own_code(settings["engines"])
     )
+    # Libraries ask for the system's types of files when they are imported; the files with them lie outside.
+    mimetypes.knownfiles.clear()
     _answer(answers, {"ready": True, "isolated": isolated})
     engines = _Engines(settings["engines"])
     for line in requests:
@@ -120,16 +123,19 @@ def _serve(request: dict[str, Any], engines: _Engines, limits: limiting.SandboxL
     # Wider than Exception: a panic of a native parser is none.
     except BaseException as error:  # noqa: BLE001
         traceback.print_exc()
-        return _explained(error)
+        return _explained(error, limits)
 
 
-def _explained(error: BaseException) -> dict[str, Any]:
+def _explained(error: BaseException, limits: limiting.SandboxLimits) -> dict[str, Any]:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return _failed(FailureCode.OUT_OF_MEMORY, "The document needs more memory than one file may use.")
+        size = f"{limits.memory_bytes // 2**20} MB"
+        return _failed(
+            FailureCode.OUT_OF_MEMORY, f"The document needs more memory than one file may use ({size})."
+        )
     if isinstance(error, ImportError):
         return {"infra": f"an engine cannot be imported: {error.name or error}"}
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return _written_too_much(None)
+        return _written_too_much(limits.written_bytes)
     if isinstance(error, OSError) and error.errno in _TROUBLE_OF_OURS:
         return {"infra": f"the sandbox's folder: {error.strerror}"}
     return _failed(FailureCode.ENGINE_ERROR, f"The engine failed on this document ({type(error).__name__}).")
@@ -186,8 +192,8 @@ def _head(path: Path, most_bytes: int) -> bytes | dict[str, Any]:
     return head
 
 
-def _written_too_much(most: int | None) -> dict[str, Any]:
-    size = f" of {most // 2**20} MB" if most and most >= 2**20 else ""
+def _written_too_much(most: int) -> dict[str, Any]:
+    size = f" of {most // 2**20} MB" if most >= 2**20 else ""
     return _failed(
         FailureCode.DOCUMENT_TOO_LARGE, f"What is in the document is over the limit{size} of one result."
     )

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.worker.engines import landlock
+from services.worker.engines import landlock, seccomp
 
 _LINUX: Final = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG: Final = 1
@@ -54,7 +54,8 @@ def confine(
 ) -> bool:
     """Take everything from the calling process that reading a document does not need. Must come before any
     thread starts. Answers whether the network is gone; a system that refuses that is not an error. Where the
-    kernel has Landlock, what is written must lie below `folder`, and only that and `readable` can be read.
+    kernel has Landlock, what is written must lie below `folder`, and only that and `readable` can be read;
+    where it has seccomp, no further process can be started.
 
     Ends the process when its parent is already dead.
     """
@@ -64,6 +65,7 @@ def confine(
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         landlock.confine_to(folder, readable=(*landlock.SYSTEM, *readable))
+        seccomp.allow_no_process()
     if os.getppid() != parent_pid:
         os._exit(0)
     _lower(resource.RLIMIT_CORE, 0)

@@ -136,6 +136,8 @@ def _reason(ended: Ended, limits: SandboxLimits) -> tuple[FailureCode, str, bool
     if died_of == signal.SIGKILL:
         message = "The engine was killed from outside while it read this document."
         return FailureCode.ENGINE_ERROR, message, True
+    if ended.returncode is None:
+        return FailureCode.ENGINE_ERROR, "The engine hung up on this document without an answer.", False
     shown = f"signal {died_of}" if died_of > 0 else f"exit code {ended.returncode}"
     return FailureCode.ENGINE_ERROR, f"The engine crashed on this document ({shown}).", False
 

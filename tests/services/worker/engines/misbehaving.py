@@ -1,6 +1,7 @@
 """An engine that does what the options of the document tell it to: the worst things a parser can do."""
 
 import errno
+import mimetypes
 import mmap
 import os
 import resource
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -184,6 +186,42 @@ def leave_child(source: Source, options: Mapping[str, Any]) -> str:
     return "left"
 
 
+def multiply(source: Source, options: Mapping[str, Any]) -> str:
+    """A fork bomb of so many, each in a session of its own and deaf to SIGTERM: out of reach of a group."""
+    (source.folder / "began").write_text(str(os.getpid()))
+    for _ in range(options["times"]):
+        if os.fork() == 0:
+            os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.execv("/bin/sleep", ["sleep", options["mark"]])  # noqa: S606
+    time.sleep(60)
+    return "multiplied"
+
+
+def hang_up(source: Source, options: Mapping[str, Any]) -> str:
+    """Close every handle, deaf to SIGTERM, and stay."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.closerange(0, 256)
+    time.sleep(60)
+    return "heard"
+
+
+def threads(source: Source, options: Mapping[str, Any]) -> str:
+    done: list[int] = []
+    made = [threading.Thread(target=done.append, args=(number,)) for number in range(8)]
+    for thread in made:
+        thread.start()
+    for thread in made:
+        thread.join()
+    return str(len(done))
+
+
+def types_of_files(source: Source, options: Mapping[str, Any]) -> str:
+    """What libraries do when they are imported: ask for the types of files that the system knows."""
+    mimetypes.init()
+    return f"{mimetypes.guess_type('a.png')[0]} {mimetypes.knownfiles}"
+
+
 def litter(source: Source, options: Mapping[str, Any]) -> str:
     before = sorted(entry.name for entry in source.folder.iterdir() if entry != source.path)
     (source.folder / "folder" / "below").mkdir(parents=True)
@@ -229,6 +267,10 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         trespass,
         call_home,
         leave_child,
+        multiply,
+        hang_up,
+        threads,
+        types_of_files,
         litter,
         grow,
     )

@@ -1,17 +1,20 @@
 """A child reaches its own folder and its own code only; a worker hides itself. Engine: `misbehaving.py`."""
 
+import os
+import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from services.worker.engines import landlock
+from services.worker.engines import landlock, seccomp
 from services.worker.engines.port import Done, ParseRequest
 from shared.jobs.codes import FailureCode
-from tests.services.worker.engines.conftest import Reader
+from tests.services.worker.engines.conftest import Reader, is_gone
 from tests.services.worker.engines.test_sandbox import ended_as, names_in
 
 SCOPES_SIGNALS = 6
@@ -61,3 +64,44 @@ def test_a_worker_hides_itself_before_it_forks() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert ended.returncode == (10 if sys.platform == "linux" else 9), ended.stderr
+
+
+def may_filter() -> bool:
+    """Whether this system lets a process give up starting others."""
+    code = (
+        "import ctypes, sys; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)\n"
+        "from services.worker.engines.seccomp import allow_no_process; sys.exit(not allow_no_process())"
+    )
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_libraries_do_not_stumble_over_what_is_out_of_reach(bad: Bad) -> None:
+    assert await bad().say("types_of_files") == "image/png []"
+
+
+async def test_a_document_starts_no_process_however_it_tries(bad: Bad) -> None:
+    mark = f"{os.getpid()}.5"
+    outcome = await bad(wall_s=5.0).do("multiply", times=20, mark=mark)
+    if may_filter():
+        assert ended_as(outcome, FailureCode.ENGINE_ERROR, "PermissionError")
+        assert [left.pid for left in psutil.process_iter() if mark in cmdline(left)] == []
+    assert await bad().say("threads") == "8"
+
+
+def test_the_filter_is_there_on_the_machines_that_it_knows() -> None:
+    assert may_filter() == (sys.platform == "linux" and platform.machine() in seccomp._MACHINES)
+
+
+async def test_a_document_that_hangs_up_and_stays_is_ended(bad: Bad) -> None:
+    reader = bad(wall_s=5.0)
+    pid = int(await reader.say("pid"))
+    assert ended_as(await reader.do("hang_up"), FailureCode.ENGINE_ERROR, "hung up")
+    assert is_gone(pid)
+    assert await reader.say("read") == "words"
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []

@@ -53,9 +53,9 @@ def test_the_limits_are_those_of_the_design() -> None:
     ("deed", "limits", "code", "words"),
     [
         ("hang", {"wall_s": 0.4}, FailureCode.TIMEOUT, "within 0.4 s"),
-        ("spin", {"cpu_s": 1}, FailureCode.TIMEOUT, "processor time"),
-        ("swell", {"memory_bytes": 150 * 2**20}, FailureCode.OUT_OF_MEMORY, "memory"),
-        ("leap", {"memory_bytes": 2**30}, FailureCode.OUT_OF_MEMORY, "memory"),
+        ("spin", {"cpu_s": 1}, FailureCode.TIMEOUT, "1 s of processor time"),
+        ("swell", {"memory_bytes": 150 * 2**20}, FailureCode.OUT_OF_MEMORY, "150 MB"),
+        ("leap", {"memory_bytes": 2**30}, FailureCode.OUT_OF_MEMORY, "1024 MB"),
         ("abort_for_memory", {}, FailureCode.OUT_OF_MEMORY, "memory"),
         ("leave", {}, FailureCode.ENGINE_ERROR, "exit code 7"),
         ("leave_politely", {}, FailureCode.ENGINE_ERROR, "exit code 0"),
@@ -298,7 +298,11 @@ async def test_cancelling_kills_the_child_and_the_next_run_works(
         assert await reader.say("read") == "words"
 
 
-async def test_a_killed_child_takes_its_children_with_it(bad: Bad, tmp_path: Path, wait: Wait) -> None:
+async def test_a_killed_child_takes_its_children_with_it(
+    bad: Bad, tmp_path: Path, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What seccomp forbids where there is one; the group is what remains elsewhere.
+    monkeypatch.setattr(process, "_MODULE", "tests.services.worker.engines.unfiltered")
     run = asyncio.create_task(bad(wall_s=3.0).do("leave_child", where="stray"))
     stray = await pid_in(tmp_path, "stray")
     assert ended_as(await run, FailureCode.TIMEOUT, "3 s")
