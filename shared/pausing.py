@@ -27,6 +27,7 @@ class Point(StrEnum):
     SPLIT_READ = "the sweeper knows what a lost chunk left open and has not split it"
     SWEEP_ASKED = "the sweeper knows how long it was away and has taken nothing"
     DRAIN_DROPPED = "what nobody held is cancelled, what was never granted is not"
+    RESULT_MADE = "the document was read, its result is not stored"
     BLOB_STORED = "the result is stored, no row names it"
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db.savepoint import apart
+
 PAGE = 5_000
 
 
@@ -205,7 +207,7 @@ async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | Non
     """The batch with its counts folded and its new pace; None when its sums cannot be right: then nothing of
     it changed, and the caller's transaction goes on."""
     try:
-        async with session.begin_nested():
+        async with apart(session):
             pace = await fold(session, batch.id)
     except IntegrityError:
         return None
