@@ -23,9 +23,11 @@ class Point(StrEnum):
     FOLDED = "the counts are folded, the batch is not settled"
     LANE_COUNTED = "the lane is locked and counted, nothing is granted"
     GRANTED = "chunks are granted, the lane is not charged"
+    LOST_HELD = "the sweeper has locked what was lost and taken nothing back"
     SPLIT_READ = "the sweeper knows what a lost chunk left open and has not split it"
     SWEEP_ASKED = "the sweeper knows how long it was away and has taken nothing"
     DRAIN_DROPPED = "what nobody held is cancelled, what was never granted is not"
+    RESULT_MADE = "the document was read, its result is not stored"
     BLOB_STORED = "the result is stored, no row names it"
 
 

@@ -155,6 +155,7 @@ class ChunkRun:
             # The token in the path keeps a worker back from the dead off its successor's blob (law 3).
             key = result_key(self._chunk, file)
             try:
+                await reach(Point.RESULT_MADE)
                 await self._runtime.resources.storage.put(key, outcome.result)
                 await reach(Point.BLOB_STORED)
             finally:

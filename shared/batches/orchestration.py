@@ -6,12 +6,15 @@ the next, READ COMMITTED.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.db.savepoint import apart
 
 PAGE = 5_000
 
@@ -198,6 +201,17 @@ async def fold(session: AsyncSession, batch_id: UUID) -> float | None:
         {"b": batch_id},
     )
     return found.scalar_one_or_none()
+
+
+async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | None:
+    """The batch with its counts folded and its new pace; None when its sums cannot be right: then nothing of
+    it changed, and the caller's transaction goes on."""
+    try:
+        async with apart(session):
+            pace = await fold(session, batch.id)
+    except IntegrityError:
+        return None
+    return replace(batch, seconds_per_file=pace or batch.seconds_per_file)
 
 
 async def recount(session: AsyncSession, batch_id: UUID) -> None:

@@ -119,13 +119,20 @@ async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
 
 
 async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
-    """Nothing of the batch starts any more; holders hear it at their next beat or flush."""
+    """Nothing of the batch starts any more; holders hear it at their next beat or flush.
+
+    Lock, then flag: a chunk that is split or cut while this waits for it is gone afterwards, and what came
+    in its place is seen by a later statement only (protocol rule 5).
+    """
+    live = "batch_id = :b AND state <> 'DONE' AND NOT stop"
+    given = {"b": batch_id}
+    await session.execute(text(f"SELECT id FROM chunks WHERE {live} ORDER BY id FOR UPDATE"), given)
     await session.execute(
         text(
-            "UPDATE chunks SET stop = true WHERE id IN (SELECT id FROM chunks WHERE batch_id = :b"
-            " AND state <> 'DONE' AND NOT stop ORDER BY id FOR UPDATE)"
+            f"UPDATE chunks SET stop = true WHERE id IN (SELECT id FROM chunks WHERE {live} ORDER BY id"
+            " FOR UPDATE)"
         ),
-        {"b": batch_id},
+        given,
     )
 
 

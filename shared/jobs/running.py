@@ -150,6 +150,7 @@ async def release(
     hand = _hand(await ledger.hold(uow.session, chunk))
     if hand is Hand.FENCED:
         return hand
+    await reach(Point.CHUNK_HELD)
     if ends:
         await ledger.write_ends(uow.session, chunk, ends)
     if hand is Hand.STOP:

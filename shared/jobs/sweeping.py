@@ -32,6 +32,7 @@ async def sweep_lost(uow: UnitOfWork) -> int:
         await reclaim.lengthen_all(uow.session, lease_s=LEASE_S)
     else:
         lost = await reclaim.lock_expired(uow.session, limit=200)
+        await reach(Point.LOST_HELD)
         for chunk in lost:
             await _take_back(uow, chunk)
     await worker_service.mark_sweep(uow, SWEEP)

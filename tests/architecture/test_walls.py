@@ -92,7 +92,10 @@ def test_statements_are_written_and_never_committed() -> None:
 @pytest.mark.parametrize(
     ("call", "homes"),
     [
-        (r"(engine|connection|session)\.begin(_nested)?$", {"shared/db/migrations.py"}),
+        (
+            r"(engine|connection|session)\.begin(_nested)?$",
+            {"shared/db/migrations.py", "shared/db/savepoint.py"},
+        ),
         (r"(^|\.)create_async_engine$", {"shared/db/engine.py"}),
         (r"(^|\.)async_sessionmaker$", {"shared/db/unit_of_work.py"}),
         (r"\.(create_all|drop_all)$", set()),

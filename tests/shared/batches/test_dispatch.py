@@ -156,3 +156,20 @@ async def test_a_grant_does_not_hide_a_reader_that_died(mill: Any, monkeypatch: 
         "SELECT extract(epoch FROM wake_at - now()) FROM batches WHERE id = :b", b=batch_id
     )
     assert due_in <= 5
+
+
+async def test_a_batch_whose_sums_cannot_be_right_does_not_stop_its_lane(mill: Any, an_end: Any) -> None:
+    await mill.add_worker()
+    damaged, sound = await mill.open_batch(6), await mill.open_batch(0)
+    for batch_id in (damaged, sound):
+        await mill.advance(batch_id)
+    await mill.dispatch()
+    while (held := await mill.take()) is not None:
+        await mill.close(held.chunk, [an_end(held.chunk, file) for file in held.files])
+    await mill.sql("UPDATE chunks SET ok = 7 WHERE state = 'DONE' AND batch_id = :b", b=damaged)
+    before = await mill.batch(damaged)
+    await mill.run_all(sound)
+    await mill.assert_exact(sound)
+    after = await mill.batch(damaged)
+    assert (after.ok, after.fed_seq, after.strikes) == (before.ok, before.fed_seq, 0), "left to its own looks"
+    assert await mill.one("SELECT count(*) FROM chunks WHERE batch_id = :b AND state = 'DONE'", b=damaged) > 0

@@ -110,10 +110,10 @@ def conducting(blocked: Callable[[], Awaitable[bool]]) -> Iterator[Conductor]:
         yield conductor
 
 
-@contextmanager
-def without(engine: AsyncEngine, fragment: str, instead: str = "") -> Iterator[None]:
-    """Take a protecting piece out of every statement that has it. It must be met, else a control would go
-    on in peace when the statement has changed its words."""
+def reworded(
+    engine: AsyncEngine, fragment: str, instead: str
+) -> tuple[Callable[[], int], Callable[[], None]]:
+    """Say `instead` of the fragment in every statement. Answers how often that was, and how to end it."""
     met = 0
 
     def rewrite(_c: Any, _cursor: Any, statement: str, parameters: Any, _x: Any, _m: Any) -> tuple[str, Any]:
@@ -122,9 +122,17 @@ def without(engine: AsyncEngine, fragment: str, instead: str = "") -> Iterator[N
         return statement.replace(fragment, instead), parameters
 
     event.listen(engine.sync_engine, "before_cursor_execute", rewrite, retval=True)
+    return lambda: met, lambda: event.remove(engine.sync_engine, "before_cursor_execute", rewrite)
+
+
+@contextmanager
+def without(engine: AsyncEngine, fragment: str, instead: str = "") -> Iterator[None]:
+    """Take a protecting piece out of every statement that has it. It must be met, else a control would go
+    on in peace when the statement has changed its words."""
+    met, end = reworded(engine, fragment, instead)
     try:
         yield
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", rewrite)
-        if not met:
+        end()
+        if not met():
             raise LookupError(f"no statement says any more: {fragment}")

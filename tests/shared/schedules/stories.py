@@ -269,3 +269,16 @@ async def two_events_at_once(stage: Stage) -> None:
     await second.end()
     rows = await stage.mill.sql("SELECT n, kind FROM batch_events WHERE batch_id = :b ORDER BY n", b=batch_id)
     assert [tuple(row) for row in rows] == [(1, "first"), (2, "second")]
+
+
+async def a_loss_before_later_grants(stage: Stage) -> None:
+    """Rule 15: a chunk is lost while others, granted after it, wait: its files are taken first."""
+    batch_id = await stage.granted(12)
+    lost = await stage.mill.taken()
+    assert await stage.mill.one("SELECT count(*) FROM chunks WHERE state = 'READY'") > 0
+    await stage.expire()
+    await stage.sweep()
+    again = [(await stage.mill.taken()).files[0].job_id for _ in lost.files]
+    assert again == [file.job_id for file in lost.files]
+    await stage.bring_to_end(batch_id)
+    await stage.mill.assert_exact(batch_id)

@@ -106,6 +106,15 @@ async def test_rule_14_without_the_won_update_every_look_rings(stage: Stage) -> 
         await stories.a_bell_heard_twice(stage)
 
 
+async def test_rule_15_without_its_old_rank_what_was_lost_comes_last(stage: Stage) -> None:
+    old = "batch_id, s, s, 1, rank, 0"
+    with (
+        without(stage.resources.engine, old, old.replace("rank", "rank + 1000")),
+        pytest.raises(AssertionError),
+    ):
+        await stories.a_loss_before_later_grants(stage)
+
+
 async def test_rule_16_without_the_flag_in_its_commit_work_starts_after_the_stop(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,9 @@ from tests.shared.conftest import done
 from tests.shared.schedules.stage import Stage
 
 OF_A_LIFE = [
-    point for point in Point if point not in {Point.BLOB_STORED, Point.DRAIN_DROPPED, Point.COMMITTED}
+    point
+    for point in Point
+    if point not in {Point.RESULT_MADE, Point.BLOB_STORED, Point.DRAIN_DROPPED, Point.COMMITTED}
 ]
 
 

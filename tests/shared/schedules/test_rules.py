@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from shared.batches import service as batch_service
 from shared.batches.advance import Step
 from shared.queue.messages import Dispatch
 from tests.shared.schedules import stories
@@ -90,3 +91,21 @@ async def test_rule_45_the_lane_is_rung_before_the_rest_is_listed(stage: Stage) 
     assert await stage.mill.advance(batch_id) is Step.FIRST_PAGE
     assert len(stage.bells.heard(Dispatch)) == 1
     assert not (await stage.mill.batch(batch_id)).spread_done
+
+
+async def test_rule_15_what_was_lost_is_taken_before_what_was_granted_after_it(stage: Stage) -> None:
+    await stories.a_loss_before_later_grants(stage)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_31_after_a_cancel_the_results_are_those_files_that_were_listed(stage: Stage) -> None:
+    batch_id = await stage.mill.open_batch(5)
+    assert await stage.mill.advance(batch_id) is Step.FIRST_PAGE
+    await stage.cancel(batch_id)
+    await stage.bring_to_end(batch_id)
+    await stage.mill.assert_exact(batch_id, "CANCELLED")
+    async with stage.resources.unit_of_work() as uow:
+        batch = await batch_service.get_batch(uow, stage.mill.project_id, batch_id)
+        results = await batch_service.results_of(uow, batch)
+    assert results is not None
+    assert len(results) == 2
