@@ -41,18 +41,19 @@ class Report:
 
     def run(self, scene: Theatre, seed: int) -> None:
         """One seed: its batch, its faults, its audit."""
-        batch_id = scene.started_batch()
+        batch_id, holders_lived = scene.started_batch(), True
         for fault in drawn(seed):
             if scene.is_over(batch_id):
-                self.findings.add(scene.end(batch_id))
-                batch_id = scene.started_batch()
+                self.findings.add(scene.end(batch_id, holders_lived=holders_lived))
+                batch_id, holders_lived = scene.started_batch(), True
+            holders_lived = holders_lived and fault.holders_live
             story = scene.strike(fault, batch_id)
             self.faults[fault.name] += 1
             self.findings.add(story.findings)
             if story.recovery_s is not None:
                 self.recoveries.append(story.recovery_s)
             print(f"seed {seed}: {fault.name}: {story.recovery_s}", flush=True)
-        self.findings.add(scene.end(batch_id))
+        self.findings.add(scene.end(batch_id, holders_lived=holders_lived))
 
     def write(self) -> None:
         """The file; a percentile of nothing is null."""
@@ -67,6 +68,7 @@ class Report:
                     "lost": len(found.lost),
                     "doubled": len(found.doubled),
                     "stuck": len(found.stuck),
+                    "taken_away": len(found.taken),
                     "recovery_p50_s": statistics.median(ordered) if ordered else None,
                     "recovery_p99_s": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
                     if ordered

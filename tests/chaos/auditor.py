@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass, field
 
+from tests.chaos.witness import taken_away
 from tests.live_stack import FINAL, LiveStack
 
 
 @dataclass
 class Findings:
-    """Sentences, by kind. `blamed` is a file that paid for a fault that was not its own."""
+    """Sentences, by kind. `blamed` is a file that paid for a fault that was not its own; `taken` is work that
+    was taken from a holder who lived, or a loss that was counted for him."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     blamed: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
         """Take in what another audit found."""
@@ -22,15 +25,16 @@ class Findings:
     @property
     def broken(self) -> bool:
         """Whether a promise was broken; blame is a fault of less weight."""
-        return bool(self.lost or self.doubled or self.stuck)
+        return bool(self.lost or self.doubled or self.stuck or self.taken)
 
     def lines(self) -> list[str]:
         """All findings, each with its kind."""
         return [f"{kind}: {line}" for kind, found in vars(self).items() for line in found]
 
 
-def audit(stack: LiveStack, batch_id: str, files: int) -> Findings:
-    """What is wrong with a batch over `files` good files that should have ended COMPLETED."""
+def audit(stack: LiveStack, batch_id: str, files: int, *, holders_lived: bool = False) -> Findings:
+    """What is wrong with a batch over `files` good files that should have ended COMPLETED. `holders_lived`:
+    no fault hurt a process that works, so nothing may have been taken away."""
     found, bare = Findings(), batch_id.removeprefix("bat-")
     rows = stack.sql("SELECT * FROM batches WHERE id = $1::uuid", bare)
     if not rows:
@@ -46,6 +50,8 @@ def audit(stack: LiveStack, batch_id: str, files: int) -> Findings:
     _events(stack, bare, found)
     _files(stack, bare, files, found)
     _sums(stack, bare, found)
+    if holders_lived:
+        found.taken.extend(f"{bare}: {line}" for line in taken_away(stack, bare))
     return found
 
 

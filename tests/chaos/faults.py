@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from tests.chaos import clock
 from tests.live_stack import LiveStack, start_live_stack
 
 Hurt = Callable[[LiveStack], AbstractContextManager[None]]
@@ -20,12 +21,14 @@ OVER_A_LEASE_S = 17.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`hold_s`: how long it lasts, 0 for what is over at once. `part` is what dies of it, if any."""
+    """`hold_s`: how long it lasts, 0 for what is over at once. `part` is what dies of it, if any.
+    `holders_live`: it hurts no process that holds work, so nothing may be taken away and no loss counted."""
 
     name: str
     hurt: Hurt
     hold_s: float = 0.0
     part: str = ""
+    holders_live: bool = True
 
 
 def _first(stack: LiveStack, part: str) -> int:
@@ -50,13 +53,16 @@ def signalled(part: str, number: signal.Signals = signal.SIGKILL) -> Hurt:
     return hurt
 
 
-def child_killed(part: str) -> Hurt:
-    """kill -9 of one process that works below the part's first."""
+def child_killed(part: str, *, deep: bool = False) -> Hurt:
+    """kill -9 of one process that works below the part's first; `deep`: of all below those, which read
+    documents."""
 
     @contextmanager
     def hurt(stack: LiveStack) -> Iterator[None]:
-        for child in psutil.Process(_first(stack, part)).children()[-1:]:
-            _send(child.pid, signal.SIGKILL)
+        children = psutil.Process(_first(stack, part)).children()
+        victims = [below for child in children for below in child.children()] if deep else children[-1:]
+        for victim in victims:
+            _send(victim.pid, signal.SIGKILL)
         yield
 
     return hurt
@@ -67,7 +73,7 @@ def stopped(part: str, *, one_child: bool = False) -> Hurt:
 
     @contextmanager
     def hurt(stack: LiveStack) -> Iterator[None]:
-        pids = stack.pids(part)
+        pids = [stack.process.pid] if part == "manager" else stack.pids(part)
         if one_child:
             pids = [child.pid for child in psutil.Process(pids[0]).children()[-1:]]
         for pid in pids:
@@ -103,7 +109,9 @@ def manager_killed(stack: LiveStack) -> Iterator[None]:
     stack.process.kill()
     stack.process.wait(timeout=10)
     yield
-    stack.process = start_live_stack(stack.data_dir, port=port).process
+    stack.process = start_live_stack(
+        stack.data_dir, port=port, env=clock.environment(stack.data_dir.parent)
+    ).process
 
 
 @contextmanager
@@ -186,9 +194,24 @@ def limited(what: int, most: Callable[[psutil.Process], int]) -> Hurt:
     return hurt
 
 
+def clock_of_worker(by_s: int) -> Hurt:
+    """The wall clock of the worker's processes jumps, and jumps back at the end."""
+
+    @contextmanager
+    def hurt(stack: LiveStack) -> Iterator[None]:
+        shift = clock.shift_file(stack.data_dir.parent)
+        shift.write_text(str(by_s))
+        try:
+            yield
+        finally:
+            shift.unlink()
+
+    return hurt
+
+
 FAULTS = (
-    Fault("kill worker", signalled("worker"), part="worker"),
-    Fault("kill worker child", child_killed("worker"), part="worker"),
+    Fault("kill worker", signalled("worker"), part="worker", holders_live=False),
+    Fault("kill worker child", child_killed("worker"), part="worker", holders_live=False),
     Fault("term worker", signalled("worker", signal.SIGTERM), part="worker"),
     Fault("kill orchestrate", signalled("orchestrate"), part="orchestrate"),
     Fault("kill upkeep", signalled("upkeep"), part="upkeep"),
@@ -197,26 +220,29 @@ FAULTS = (
     Fault("kill postmaster", signalled("postgres"), part="postgres"),
     Fault("restart postgres", signalled("postgres", signal.SIGINT), part="postgres"),
     Fault("kill valkey", signalled("valkey"), part="valkey"),
-    Fault("kill manager", manager_killed, part="manager"),
+    Fault("kill manager", manager_killed, part="manager", holders_live=False),
     Fault("flush broker", broker_flushed),
     Fault("slow broker", broker_slow),
     Fault("storage gone", storage_away(left_behind=False), 4.0),
     Fault("storage not mounted", storage_away(left_behind=True), 4.0),
     Fault("disk full for worker", limited(resource.RLIMIT_FSIZE, lambda _: 0), 4.0),
-    Fault(
-        "worker out of memory", limited(resource.RLIMIT_AS, lambda p: p.memory_info().vms + (1 << 20)), 4.0
-    ),
+    Fault("worker out of memory", limited(resource.RLIMIT_AS, lambda _: 1 << 20), 4.0, holders_live=False),
+    Fault("kill sandbox child", child_killed("worker", deep=True)),
+    Fault("worker an hour ahead", clock_of_worker(+3600), 4.0),
+    Fault("worker an hour back", clock_of_worker(-3600), 4.0),
 )
 """Over in seconds."""
 
 LONG_FAULTS = (
-    Fault("stop worker", stopped("worker"), OVER_A_LEASE_S),
-    Fault("stop worker child", stopped("worker", one_child=True), OVER_A_LEASE_S),
+    Fault("stop worker", stopped("worker"), OVER_A_LEASE_S, holders_live=False),
+    Fault("stop worker child", stopped("worker", one_child=True), OVER_A_LEASE_S, holders_live=False),
     Fault("stop orchestrate", stopped("orchestrate"), OVER_A_LEASE_S),
     Fault("stop upkeep", stopped("upkeep"), OVER_A_LEASE_S),
     Fault("stop api", stopped("api"), OVER_A_LEASE_S),
     Fault("stop postgres", stopped("postgres"), 20.0),
     Fault("postgres away", away("postgres"), 20.0, part="postgres"),
+    Fault("stop valkey", stopped("valkey"), 32.0),
+    Fault("stop manager", stopped("manager"), OVER_A_LEASE_S),
     Fault("broker away", away("valkey", signal.SIGKILL), 30.0, part="valkey"),
 )
 """Longer than a lease: a zombie comes back, an outage ends."""

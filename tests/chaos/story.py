@@ -11,8 +11,10 @@ from typing import Any
 
 import asyncpg
 
+from tests.chaos import clock
 from tests.chaos.auditor import Findings, audit
 from tests.chaos.faults import Fault
+from tests.chaos.witness import install, returned
 from tests.live_stack import FINAL, LiveStack, start_live_stack
 
 MOVES_WITHIN_S = 30.0
@@ -23,10 +25,15 @@ LINE = b"a line of a file that is long enough to be worth reading\n"
 @dataclass
 class Story:
     """What came of one fault. `recovery_s` is from the fault, or from the end of the outage, to the next file
-    that ended; None when there was none left."""
+    that ended; None when there was none left. `in_hand_s` is from the same moment to the end of the last of
+    the files that were in some worker's hand when the fault came; None when nobody held any."""
 
     fault: str
     recovery_s: float | None
+    in_hand_s: float | None = None
+    given_back: list[str] = field(default_factory=list)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    in_hand: list[Any] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
 
 
@@ -53,13 +60,13 @@ class Theatre:
 
     def strike(self, fault: Fault, batch_id: str, *, hold_s: float | None = None) -> Story:
         """Let a fault happen while the batch runs, and wait until a file ends after it."""
-        began = _now()
+        began, in_hand = _now(), self._in_hand(batch_id)
         with fault.hurt(self.stack):
             held = fault.hold_s if hold_s is None else hold_s
             time.sleep(held)
             if held:
                 began = _now()
-        story = Story(fault.name, None)
+        story = Story(fault.name, None, began=began, in_hand=in_hand)
         deadline = time.monotonic() + MOVES_WITHIN_S
         while story.recovery_s is None and not self.is_over(batch_id):
             story.recovery_s = self.next_end(batch_id, began)
@@ -85,12 +92,31 @@ class Theatre:
         rows = self._patiently("SELECT status FROM batches WHERE id = $1::uuid", batch_id[4:])
         return bool(rows) and rows[0]["status"] in FINAL
 
-    def end(self, batch_id: str) -> Findings:
+    def tell(self, fault: Fault, *, hold_s: float | None = None) -> Story:
+        """One fault in one batch, from its start to its audit."""
+        batch_id = self.started_batch()
+        story = self.strike(fault, batch_id, hold_s=hold_s)
+        story.findings.add(self.end(batch_id, holders_lived=fault.holders_live))
+        rows = self.stack.sql("SELECT max(finished_at) AS at FROM jobs WHERE id = ANY($1)", story.in_hand)
+        if rows[0]["at"] is not None:
+            story.in_hand_s = max(0.0, (rows[0]["at"] - story.began).total_seconds())
+        story.given_back = returned(self.stack, batch_id)
+        return story
+
+    def end(self, batch_id: str, *, holders_lived: bool = False) -> Findings:
         """Wait for the end of the batch, and audit it."""
         deadline = time.monotonic() + ENDS_WITHIN_S
         while not self.is_over(batch_id) and time.monotonic() < deadline:
             time.sleep(0.1)
-        return audit(self.stack, batch_id, self.files)
+        return audit(self.stack, batch_id, self.files, holders_lived=holders_lived)
+
+    def _in_hand(self, batch_id: str) -> list[Any]:
+        rows = self._patiently(
+            "SELECT j.id FROM jobs j JOIN chunks c ON c.batch_id = j.batch_id AND j.seq BETWEEN c.lo AND c.hi"
+            " WHERE j.batch_id = $1::uuid AND c.state = 'TAKEN' AND j.status = 'PENDING'",
+            batch_id[4:],
+        )
+        return [row["id"] for row in rows]
 
     def _patiently(self, statement: str, *values: object) -> Sequence[Any]:
         """Rows; none while the database is away."""
@@ -108,8 +134,9 @@ def _now() -> datetime:
 def theatre(files: int, lines: int = 4_000) -> Iterator[Theatre]:
     """A fresh stack with a directory of so many distinct text files; everything is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="batchmill-chaos-") as folder:
-        stack = start_live_stack(Path(folder) / "data")
+        stack = start_live_stack(Path(folder) / "data", env=clock.environment(Path(folder)))
         try:
+            install(stack)
             client = stack.client
             directory = client.beta.directories.create(name="chaos")
             for number in range(files):

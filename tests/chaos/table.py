@@ -7,37 +7,42 @@ dies five times a minute. Faults longer than a lease run `--long-runs` times.
 """
 
 import argparse
+import re
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 
 from tests.chaos.auditor import Findings
-from tests.chaos.faults import FAULTS, LONG_FAULTS, Fault
-from tests.chaos.story import Story, Theatre, theatre
+from tests.chaos.faults import FAULTS, LONG_FAULTS
+from tests.chaos.story import Story, theatre
 
 FILES = 100
 
 
-def told(theatre_: Theatre, fault: Fault) -> Story:
-    """One fault in one batch."""
-    batch_id = theatre_.started_batch()
-    story = theatre_.strike(fault, batch_id)
-    story.findings.add(theatre_.end(batch_id))
-    return story
-
-
 def print_table(stories: dict[str, list[Story]]) -> None:
     """One line a fault, in Markdown."""
-    print("| fault | runs | recovery, median s | max s | lost | doubled | stuck | blamed |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| fault | runs | next end: median s | max s | in hand: median s | max s | given back | lost |",
+        end="",
+    )
+    print(" doubled | stuck | blamed | taken |")
+    print("| --- " * 12 + "|")
     for name, runs in stories.items():
-        seconds = [story.recovery_s for story in runs if story.recovery_s is not None]
-        figures = f"{statistics.median(seconds):.2f} | {max(seconds):.2f}" if seconds else "- | -"
+        figures = (
+            f"{_figures([run.recovery_s for run in runs])} | {_figures([run.in_hand_s for run in runs])}"
+        )
+        figures += f" | {sum(len(run.given_back) for run in runs)}"
         total = Findings()
         for story in runs:
             total.add(story.findings)
         counts = " | ".join(str(len(found)) for found in vars(total).values())
         print(f"| {name} | {len(runs)} | {figures} | {counts} |")
+
+
+def _figures(measured: Sequence[float | None]) -> str:
+    seconds = [one for one in measured if one is not None]
+    return f"{statistics.median(seconds):.2f} | {max(seconds):.2f}" if seconds else "- | -"
 
 
 def main() -> None:
@@ -47,7 +52,7 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--long-runs", type=int, default=None, help="default: a third of --runs, at least 1")
-    parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--only", default="", help="faults whose name matches this regular expression")
     options = parser.parse_args()
     long_runs = max(1, options.runs // 3) if options.long_runs is None else options.long_runs
     stories: dict[str, list[Story]] = defaultdict(list)
@@ -55,11 +60,12 @@ def main() -> None:
         for number in range(max(options.runs, long_runs)):
             due = (*FAULTS, *LONG_FAULTS) if number < long_runs else FAULTS
             for fault in due:
-                if options.only in fault.name and (number < options.runs or fault in LONG_FAULTS):
-                    story = told(scene, fault)
+                if re.search(options.only, fault.name) and (number < options.runs or fault in LONG_FAULTS):
+                    story = scene.tell(fault)
                     stories[fault.name].append(story)
                     print(
-                        f"run {number + 1}: {fault.name}: {story.recovery_s}",
+                        f"run {number + 1}: {fault.name}: {story.recovery_s} {story.in_hand_s}",
+                        *sorted(set(story.given_back)),
                         *story.findings.lines()[:5],
                         flush=True,
                     )

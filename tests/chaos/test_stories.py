@@ -22,11 +22,8 @@ BY_NAME = {fault.name: fault for fault in (*FAULTS, *LONG_FAULTS)}
         ("disk full for worker", 2.0),
     ],
 )
-def test_nothing_is_lost_doubled_stuck_or_blamed(scene: Theatre, name: str, hold_s: float) -> None:
-    batch_id = scene.started_batch()
-    story = scene.strike(BY_NAME[name], batch_id, hold_s=hold_s)
-    story.findings.add(scene.end(batch_id))
-    assert story.findings.lines() == []
+def test_nothing_is_lost_doubled_stuck_blamed_or_taken_away(scene: Theatre, name: str, hold_s: float) -> None:
+    assert scene.tell(BY_NAME[name], hold_s=hold_s).findings.lines() == []
 
 
 def test_a_batch_says_that_the_storage_is_down(scene: Theatre) -> None:
