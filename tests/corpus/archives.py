@@ -87,7 +87,11 @@ ARCHIVES: Corpus = {
     "members-70000.docx": ends_as(lambda: many_members(70_000), LARGE, Code.ENGINE_ERROR, COMPLETED),
     "row-of-20000.xlsx": ends_as(lambda: sheet_with(b"<row>" + CELL * 20_000 + b"</row>"), LARGE, COMPLETED),
     "bomb.xlsx": ends_as(
-        lambda: sheet_with(b"<row>" + CELL * 3_000_000 + b"</row>"), LARGE, Code.TIMEOUT, heavy=True
+        lambda: sheet_with(b"<row>" + CELL * 3_000_000 + b"</row>"),
+        LARGE,
+        Code.TIMEOUT,
+        Code.OUT_OF_MEMORY,
+        heavy=True,
     ),
     "laughs.xlsx": ends_as(
         lambda: with_part(workbook(), "xl/workbook.xml", LAUGHS + b"<x>&a9;</x>"), Code.ENGINE_ERROR
