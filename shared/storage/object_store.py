@@ -1,5 +1,6 @@
 """Blob storage on `obstore`: a local folder, S3, GCS or Azure, chosen by URL."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from obstore.store import LocalStore, from_url
 from shared.storage.port import BlobMissing, StorageDown
 
 PIECE = 1 << 20
+FOLDER_ANSWERS_WITHIN_S = 15.0
+BUCKET_ANSWERS_WITHIN_S = 60.0
+SLOWEST_BYTES_A_S = 1 << 20
 _NOT_OURS = "the storage has lost its mark: is it mounted, or was it emptied?"
 
 
@@ -22,12 +26,16 @@ class ObjectStore:
     Once it is held to a mark, a blob is missing only in a place that has the mark. A folder that is not
     mounted looks like an empty one: without this, every document would seem lost, and results would be put
     where nobody finds them again.
+
+    No answer is waited for without an end: one that the library loses, as it does when a process has no
+    memory to hand it over, would hold a file for ever, with its lease renewed beside it. What is late is down.
     """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._folder: Path | None = None
         self._mark: str | None = None
+        self._patience_s = FOLDER_ANSWERS_WITHIN_S if parts.scheme == "file" else BUCKET_ANSWERS_WITHIN_S
         if parts.scheme == "file":
             self._folder = Path(unquote(parts.path))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,11 +57,12 @@ class ObjectStore:
 
     async def _store_whole(self, key: str, source: AsyncIterator[bytes] | bytes | Path) -> int:
         if isinstance(source, bytes):
-            await self._put(key, source)
+            await self._put(key, source, size=len(source))
             return len(source)
         if isinstance(source, Path):
-            await self._put(key, source)
-            return source.stat().st_size
+            size = source.stat().st_size
+            await self._put(key, source, size=size)
+            return size
         counted = _Counted(source)
         try:
             await obstore.put_async(self._store, key, counted.pieces(), chunk_size=8 * PIECE)
@@ -66,12 +75,12 @@ class ObjectStore:
     async def read(self, key: str) -> bytes:
         """The whole blob. Raises `BlobMissing`."""
         found = await self._do(key, obstore.get_async(self._store, key))
-        return bytes(await self._do(key, found.bytes_async()))
+        return bytes(await self._do(key, found.bytes_async(), size=found.meta["size"]))
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The blob in pieces of about 1 MiB; a missing one is known before the first piece."""
         found = await self._do(key, obstore.get_async(self._store, key))
-        return _pieces(found)
+        return _pieces(found, self._patience_s)
 
     async def fetch(self, key: str, folder: Path) -> Path:
         """The blob as a local file: in place when the store is a folder, else a copy in `folder`."""
@@ -104,16 +113,19 @@ class ObjectStore:
         """Free space of a local store; None where the store does not say."""
         return None if self._folder is None else shutil.disk_usage(self._folder).free
 
-    async def _put(self, key: str, source: bytes | Path) -> None:
+    async def _put(self, key: str, source: bytes | Path, *, size: int) -> None:
         try:
-            await self._do(key, obstore.put_async(self._store, key, source))
+            await self._do(key, obstore.put_async(self._store, key, source), size=size)
         except BlobMissing as error:
             # What is not found when writing is the bucket itself.
             raise StorageDown(f"cannot write {key}") from error
 
-    async def _do(self, key: str, call: Any) -> Any:
+    async def _do(self, key: str, call: Any, *, size: int = 0) -> Any:
         try:
-            return await call
+            async with asyncio.timeout(self._patience_s + size / SLOWEST_BYTES_A_S):
+                return await call
+        except TimeoutError:
+            raise StorageDown(f"no answer about {key} in time") from None
         except (NotFoundError, FileNotFoundError):
             await self._insist_on_mark(key)
             raise BlobMissing(key) from None
@@ -152,9 +164,16 @@ class _Counted:
             raise
 
 
-async def _pieces(found: Any) -> AsyncIterator[bytes]:
-    try:
-        async for piece in found.stream(min_chunk_size=PIECE):
-            yield bytes(piece)
-    except (BaseError, OSError) as error:
-        raise StorageDown(str(error)[:300]) from error
+async def _pieces(found: Any, patience_s: float) -> AsyncIterator[bytes]:
+    stream = aiter(found.stream(min_chunk_size=PIECE))
+    while True:
+        try:
+            async with asyncio.timeout(patience_s):
+                piece = bytes(await anext(stream))
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise StorageDown("the rest of a blob did not come in time") from None
+        except (BaseError, OSError) as error:
+            raise StorageDown(str(error)[:300]) from error
+        yield piece

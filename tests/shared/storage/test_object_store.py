@@ -1,10 +1,13 @@
 """What every blob storage promises, asked of the one that is there."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import obstore
 import pytest
 
+from shared.storage import object_store
 from shared.storage.object_store import PIECE, ObjectStore
 from shared.storage.port import BlobMissing, StorageDown
 
@@ -93,3 +96,35 @@ async def test_a_folder_that_is_not_mounted_is_down_and_loses_nothing(
     assert await store.read("p/a") == b"words"
     with pytest.raises(BlobMissing):
         await store.read("p/b")
+
+
+async def test_an_answer_that_never_comes_is_a_storage_that_is_down(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that has no memory to hand an answer over loses it: who waits would wait for ever."""
+
+    async def lost(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    class Silent:
+        def stream(self, **_: object) -> "Silent":
+            return self
+
+        def __aiter__(self) -> "Silent":
+            return self
+
+        async def __anext__(self) -> bytes:
+            await lost()
+            raise AssertionError
+
+    store._patience_s = 0.05
+    for name in ("put_async", "get_async", "delete_async"):
+        monkeypatch.setattr(obstore, name, lost)
+    with pytest.raises(StorageDown, match="no answer about key"):
+        await store.put("key", b"")
+    with pytest.raises(StorageDown, match="no answer about key"):
+        await store.read("key")
+    with pytest.raises(StorageDown, match="no answer about key"):
+        await store.delete("key")
+    with pytest.raises(StorageDown, match="did not come in time"):
+        _ = [piece async for piece in object_store._pieces(Silent(), 0.05)]
