@@ -28,7 +28,8 @@ class ObjectStore:
     where nobody finds them again.
 
     No answer is waited for without an end: one that the library loses, as it does when a process has no
-    memory to hand it over, would hold a file for ever, with its lease renewed beside it. What is late is down.
+    memory to hand it over, would hold a file for ever, with its lease renewed beside it. What is late is
+    down.
     """
 
     def __init__(self, url: str) -> None:
