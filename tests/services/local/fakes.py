@@ -24,13 +24,14 @@ class Health(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Health).serve_forever()
 """
 
-# Like a prefork worker: a child that only its main process ends.
+# Like a prefork worker: a child that only its main process ends. The signal of a parent's death comes once
+# for each thread that the parent had, and two waits for the child inside each other would never end.
 WORKER = """
 import os, pathlib, signal, subprocess, sys, time
 deaf = 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)'
 child = subprocess.Popen([sys.executable, '-c', deaf])
 def end(*_):
-    child.kill(); child.wait(); sys.exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN); child.kill(); child.wait(); sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 print('working', flush=True)
 if 'BATCHMILL_READY_FILE' in os.environ:
