@@ -18,6 +18,8 @@ has one in the folder `ready` of a data folder was started by a stack on that fo
 """
 CLOCK_SLACK_S = 2.0
 GRACE_S = 5.0
+KILLED_S = 5.0
+"""How long a killed process may need to be gone: its memory is given back before its sockets are."""
 
 
 def end_stale_parts(records: Iterable[PartRecord], data_dir: Path) -> int:
@@ -41,12 +43,21 @@ def end_stale_parts(records: Iterable[PartRecord], data_dir: Path) -> int:
 
 
 def await_end(processes: Iterable[psutil.Process], grace_s: float) -> None:
-    """Waits for processes that were told to end, and kills those still there after `grace_s` seconds."""
+    """Waits for processes that were told to end, and kills those still there after `grace_s` seconds.
+
+    Waits for these too: what they hold (a port) is held until then.
+    """
+    stubborn = _left_after(processes, grace_s)
+    _each(stubborn, psutil.Process.kill)
+    _left_after(stubborn, KILLED_S)
+
+
+def _left_after(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
     waiting = list(processes)
-    deadline = time.monotonic() + grace_s
+    deadline = time.monotonic() + seconds
     while (waiting := [process for process in waiting if lives(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
-    _each(waiting, psutil.Process.kill)
+    return waiting
 
 
 def create_time(pid: int) -> float:
