@@ -22,6 +22,7 @@ from services.worker.tally import Tally
 from shared.config import Extract, Settings
 from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWorkFactory
+from shared.jobs import running
 from shared.jobs.lifecycle import JobType
 from shared.storage.port import BlobMissing, StorageDown
 from shared.telemetry import logger
@@ -39,7 +40,8 @@ QUARANTINE_S = (1.0, 30.0)
 @dataclass(slots=True)
 class Runtime:
     """One process's means. `extractor` is there when values are taken out by a model elsewhere; `stopping` is
-    set when the worker was asked to leave."""
+    set when the worker was asked to leave. `held` are the tokens of the chunks it works on, and whoever takes
+    or gives back by them has `looking`; `in_doubt` says that it may have taken others without knowing."""
 
     resources: Resources
     beats: Resources
@@ -52,6 +54,9 @@ class Runtime:
     drained: bool = False
     tally: Tally = field(default_factory=Tally)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
+    held: set[UUID] = field(default_factory=set)
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    in_doubt: bool = False
     _unfit_until: float = 0.0
     _unfit_for: float = 0.0
 
@@ -92,6 +97,17 @@ class Runtime:
         log.info("worker is back in its queue")
         self._unfit_for = 0.0
         return True
+
+    async def clear_doubt(self) -> None:
+        """After an outage of the database: give back what this process holds by the rows and does not work
+        on. Without it, the work lies until its lease is over. The caller has `looking`."""
+        if not self.in_doubt:
+            return
+        async with self.unit_of_work() as uow:
+            count = await running.give_back_forgotten(uow, self.worker_id, self.held)
+        self.in_doubt = False
+        if count:
+            log.info("gave back what the outage left in this worker's name", chunks=count)
 
     async def _self_test(self) -> str | None:
         key = f"self-test/{self.worker_id}"
@@ -201,6 +217,9 @@ async def _stay_visible(runtime: Runtime) -> None:
                     drain = await worker_service.report(uow, runtime.worker_id)
                     enlisted, runtime.drained = drain is not None, bool(drain)
             await tell_ended(runtime)
+            if not runtime.looking.locked():  # else a hand looks for work now, and clears it on the way
+                async with runtime.looking:
+                    await runtime.clear_doubt()
         except Exception as error:
             if not will_pass(error):
                 log.exception("worker heartbeat failed")

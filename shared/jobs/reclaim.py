@@ -4,6 +4,7 @@ Lock order lane > batch > chunk > job, as everywhere. A chunk that is taken away
 token: whatever the holder still writes is refused.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import text
@@ -36,6 +37,20 @@ async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]
             " ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
         ),
         {"n": limit},
+    )
+    return [TakenChunk(*row) for row in rows]
+
+
+async def lock_forgotten(session: AsyncSession, worker_id: UUID, held: Collection[UUID]) -> list[TakenChunk]:
+    """Chunks that are TAKEN by this worker under a token it does not hold, locked; those another locks are
+    skipped."""
+    rows = await session.execute(
+        text(
+            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop"
+            " FROM chunks WHERE state = 'TAKEN' AND worker_id = :w AND NOT token = ANY(CAST(:held AS uuid[]))"
+            " ORDER BY id FOR UPDATE SKIP LOCKED"
+        ),
+        {"w": worker_id, "held": list(held)},
     )
     return [TakenChunk(*row) for row in rows]
 

@@ -4,7 +4,7 @@ Every function is one short transaction that it commits itself. Losing the fence
 error: the loser stops and deletes nothing, because after 'committed, answer lost' the loser is the winner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "beat",
     "close",
     "flush",
+    "give_back_forgotten",
     "next_due",
     "release",
     "ring_when_low",
@@ -153,14 +154,21 @@ async def release(
     await reach(Point.CHUNK_HELD)
     if ends:
         await ledger.write_ends(uow.session, chunk, ends)
-    if hand is Hand.STOP:
-        await _end_stopped(uow, chunk)
-    elif not await ledger.close(uow.session, chunk, seconds=0):
-        await ledger.release(uow.session, chunk, after=after, reason=reason)
-        if after <= 0:
-            uow.ring(Work(chunk.queue))
+    await _hand_back(uow, chunk, hand, after=after, reason=reason)
     await uow.commit()
     return hand
+
+
+async def give_back_forgotten(uow: UnitOfWork, worker_id: UUID, held: Collection[UUID]) -> int:
+    """Give back what this worker took and does not know of, because the answer died with the database, or
+    could not give back then; no loss is counted. Answers how many chunks. `held` are the tokens of what it
+    works on. The caller sees to it that no take of this worker is on its way: that would be given back too.
+    """
+    forgotten = await reclaim.lock_forgotten(uow.session, worker_id, held)
+    for chunk in forgotten:
+        await _hand_back(uow, chunk, _hand(chunk.stop), after=0, reason=None)
+    await uow.commit()
+    return len(forgotten)
 
 
 async def ring_when_low(uow: UnitOfWork, chunk: TakenChunk) -> None:
@@ -187,6 +195,17 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
 async def next_due(uow: UnitOfWork, queue: str) -> float | None:
     """In how many seconds the next chunk of the queue may start; None when there is none."""
     return await ledger.next_due(uow.session, queue)
+
+
+async def _hand_back(
+    uow: UnitOfWork, chunk: TakenChunk, hand: Hand, *, after: float, reason: str | None
+) -> None:
+    if hand is Hand.STOP:
+        await _end_stopped(uow, chunk)
+    elif not await ledger.close(uow.session, chunk, seconds=0):
+        await ledger.release(uow.session, chunk, after=after, reason=reason)
+        if after <= 0:
+            uow.ring(Work(chunk.queue))
 
 
 async def _end_stopped(uow: UnitOfWork, chunk: TakenChunk) -> None:

@@ -216,9 +216,8 @@ FAULTS = (
     Fault("kill orchestrate", signalled("orchestrate"), part="orchestrate"),
     Fault("kill upkeep", signalled("upkeep"), part="upkeep"),
     Fault("kill api", signalled("api"), part="api"),
-    # A take that was committed and whose answer died with the connection is nobody's: it is rightly reaped.
-    Fault("kill postgres backend", backend_killed, holders_live=False),
-    Fault("kill postmaster", signalled("postgres"), part="postgres", holders_live=False),
+    Fault("kill postgres backend", backend_killed),
+    Fault("kill postmaster", signalled("postgres"), part="postgres"),
     Fault("restart postgres", signalled("postgres", signal.SIGINT), part="postgres"),
     Fault("kill valkey", signalled("valkey"), part="valkey"),
     Fault("kill manager", manager_killed, part="manager", holders_live=False),

@@ -1,9 +1,10 @@
 """Every fault alone, so many times: how soon the next file ends, and whether anything is lost.
 
-    python -m tests.chaos.table --runs 10 [--long-runs 3] [--only "kill worker"]
+    python -m tests.chaos.table --runs 10 [--long-runs 3] [--only "kill worker"] [--files 1500]
 
 One stack. The runs are interleaved, so that a slow minute of the machine meets all faults alike and no part
-dies five times a minute. Faults longer than a lease run `--long-runs` times.
+dies five times a minute. Faults longer than a lease run `--long-runs` times. What leaves other workers at work
+for the whole fault needs a batch that is longer than it: more `--files`.
 """
 
 import argparse
@@ -53,10 +54,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--long-runs", type=int, default=None, help="default: a third of --runs, at least 1")
     parser.add_argument("--only", default="", help="faults whose name matches this regular expression")
+    parser.add_argument("--files", type=int, default=FILES, help=f"in each batch; default: {FILES}")
     options = parser.parse_args()
     long_runs = max(1, options.runs // 3) if options.long_runs is None else options.long_runs
     stories: dict[str, list[Story]] = defaultdict(list)
-    with theatre(FILES) as scene:
+    with theatre(options.files) as scene:
         for number in range(max(options.runs, long_runs)):
             due = (*FAULTS, *LONG_FAULTS) if number < long_runs else FAULTS
             for fault in due:

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.worker.chunk import run_chunk
 from services.worker.runtime import Runtime
-from shared.db.outage import will_pass
+from shared.db.outage import is_outage, will_pass
 from shared.jobs import running
 from shared.jobs.running import Assignment
 from shared.queue.messages import Work
@@ -48,7 +48,6 @@ class _Shift:
         self._ends_at = math.inf if alone else time.monotonic() + slice_s
         self._sent: int | None = None
         self._busy = 0
-        self._looking = asyncio.Lock()
 
     async def serve(self) -> None:
         """Take and run chunks, one at a time, until nothing is left or the slice is over."""
@@ -59,24 +58,30 @@ class _Shift:
                     await self._run(assignment)
                 finally:
                     self._busy -= 1
+                    self._runtime.held.discard(assignment.chunk.token)
                 if not self._is_over() and time.monotonic() > self._ends_at:
                     self._sent = self._runtime.resources.queue.sent
                     self._runtime.resources.queue.publish(Work(self._queue))
         except Exception as error:
             if not will_pass(error):
                 raise
+            # Whether the last take or give-back came to pass is not known. A wait for a row is no doubt: it
+            # changed nothing, and a chunk that always ends so must be counted as lost some day.
+            self._runtime.in_doubt |= is_outage(error)
             log.warning("database away, work goes back", error=repr(error)[:200])
 
     async def _next(self) -> Assignment | None:
         runtime = self._runtime
         # One look at a time: hands that wait do not ask the database the same thing.
-        async with self._looking:
+        async with runtime.looking:
             while not (runtime.stopping.is_set() or runtime.drained or self._is_over()):
                 if not await runtime.is_fit():
                     return None
+                await runtime.clear_doubt()
                 async with runtime.unit_of_work() as uow:
                     assignment = await running.take(uow, self._queue, runtime.worker_id)
                 if assignment is not None:
+                    runtime.held.add(assignment.chunk.token)
                     return assignment
                 if not await self._wait_for_due():
                     return None
