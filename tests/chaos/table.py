@@ -3,8 +3,8 @@
     python -m tests.chaos.table --runs 10 [--long-runs 3] [--only "kill worker"] [--files 1500]
 
 One stack. The runs are interleaved, so that a slow minute of the machine meets all faults alike and no part
-dies five times a minute. Faults longer than a lease run `--long-runs` times. What leaves other workers at work
-for the whole fault needs a batch that is longer than it: more `--files`.
+dies five times a minute. Faults longer than a lease run `--long-runs` times. Where
+other workers go on meanwhile, something is left to do afterwards only in a longer batch: more `--files`.
 """
 
 import argparse
