@@ -16,7 +16,7 @@ help: ## this text
 	@echo
 	@echo "make run   takes DIR=folder, CONFIG=cfg-PARSE_FAST (or a JSON file of parameters), OUT=folder"
 	@echo "make up    takes PORT=8000"
-	@echo "make test  takes ARGS='-k name'"
+	@echo "make test  takes ARGS='-k name', PROCESSES=2 (0: one, and in this process)"
 	@echo "make chaos takes SEEDS='1 2 3'"
 	@echo "all take PYTHON=/path/to/python for the first install; more commands: $(BIN)/batchmill --help"
 
@@ -27,7 +27,7 @@ up: $(RUNTIME) ## run the whole stack in the foreground until Ctrl-C
 	@exec $(BIN)/batchmill up $${PORT:+--port "$$PORT"}
 
 test: $(DEV) ## run the whole test suite
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest --numprocesses $${PROCESSES:-2} --dist loadfile $(ARGS)
 
 lint: $(DEV) ## check format, style, types and import contracts
 	$(BIN)/ruff format --check .

@@ -1,7 +1,6 @@
 """Which parameters are good, and what a batch runs with."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -176,7 +175,9 @@ class TestResolving:
         with pytest.raises(InvalidInput, match="parse_v2"):
             await service.resolve(uow, tenant.project_id, "cfg-PARSE_FAST", "extract_v2")
 
-    @pytest.mark.parametrize("unknown", ["cfg-PARSE_SLOW", f"cfg-{uuid4()}", "", "x"])
+    @pytest.mark.parametrize(
+        "unknown", ["cfg-PARSE_SLOW", "cfg-8752379a-65b5-4ad8-aeaa-8f43b28d6628", "", "x"]
+    )
     async def test_unknown_ones_are_not_found(self, uow: UnitOfWork, tenant: Tenant, unknown: str) -> None:
         with pytest.raises(NotFound):
             await service.resolve(uow, tenant.project_id, unknown, "parse_v2")

@@ -17,6 +17,8 @@ from shared.projects.service import Caller
 from shared.wiring import Resources
 from tests.conftest import Tenant
 
+UNKNOWN = "8752379a-65b5-4ad8-aeaa-8f43b28d6628"
+
 
 async def first_keys(resources: Resources) -> tuple[str | None, str | None]:
     async with resources.unit_of_work() as uow:
@@ -104,7 +106,7 @@ class TestTheProjectOfARequest:
         for said in (None, str(tenant.project_id), show(Kind.PROJECT, tenant.project_id)):
             assert await self.resolve(uow, caller, said) == tenant.project_id
 
-    @pytest.mark.parametrize("said", ["", "default", "prj-", "prj-x", str(uuid4()), f"prj-{uuid4()}"])
+    @pytest.mark.parametrize("said", ["", "default", "prj-", "prj-x", UNKNOWN, f"prj-{UNKNOWN}"])
     async def test_is_not_one_that_nobody_has(self, uow: UnitOfWork, tenant: Tenant, said: str) -> None:
         with pytest.raises(NotFound):
             await self.resolve(uow, await service.authenticate(uow, tenant.key), said)
