@@ -5,8 +5,6 @@ a bell is heard. Built after the fork, so no connection is ever shared with anot
 """
 
 import asyncio
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -17,6 +15,7 @@ from uuid import UUID, uuid4
 
 from services.worker.engines.port import Extractor, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
+from services.worker.engines.scratch import PrivateFolder
 from services.worker.llm import LanguageModel
 from services.worker.tally import Tally
 from shared.config import Extract, Settings
@@ -39,9 +38,10 @@ QUARANTINE_S = (1.0, 30.0)
 
 @dataclass(slots=True)
 class Runtime:
-    """One process's means. `extractor` is there when values are taken out by a model elsewhere; `stopping` is
-    set when the worker was asked to leave. `held` are the tokens of the chunks it works on, and whoever takes
-    or gives back by them has `looking`; `in_doubt` says that it may have taken others without knowing."""
+    """One process's means. `scratch` is for copies of documents, in the folder `copies` if it made one for
+    them. `extractor` is there when values are taken out by a model elsewhere; `stopping` is set when the
+    worker was asked to leave. `held` are the tokens of the chunks it works on, and whoever takes or gives
+    back by them has `looking`; `in_doubt` says that it may have taken others without knowing."""
 
     resources: Resources
     beats: Resources
@@ -49,6 +49,7 @@ class Runtime:
     sandbox: Sandboxed
     scratch: Path
     extractor: Extractor | None = None
+    copies: PrivateFolder | None = None
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
@@ -154,8 +155,8 @@ async def open_runtime(
     if mark is not None:
         resources.storage.hold_to(mark)
     beats = open_resources(settings, name="beat", pool_size=2 if many else 1, queue=resources.queue)
-    scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
-    runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor)
+    copies = PrivateFolder("batchmill-worker-")
+    runtime = Runtime(resources, beats, queues, Sandbox(), copies.path, extractor, copies=copies)
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
         asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
@@ -184,7 +185,8 @@ async def close_runtime(runtime: Runtime) -> None:
     await runtime.sandbox.close()
     if runtime.extractor is not None:
         await runtime.extractor.close()
-    shutil.rmtree(runtime.scratch, ignore_errors=True)
+    if runtime.copies is not None:
+        runtime.copies.close()
     try:
         async with runtime.unit_of_work() as uow:
             await worker_service.leave(uow, runtime.worker_id)

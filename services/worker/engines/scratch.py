@@ -1,7 +1,5 @@
-"""The private folder of a sandbox: one work folder for each child, one for results that wait to be taken.
-
-A worker that is killed cannot delete its folder; the next one does, and knows by a file lock that nobody
-lives there (a process id would say nothing in another container).
+"""Private folders for copies of documents, and the one of a sandbox: a work folder for each child, and one
+for results that wait to be taken.
 """
 
 import fcntl
@@ -18,18 +16,37 @@ _LOCK: Final = "lock"
 _MOST_ENTRIES: Final = 10_000
 
 
+class PrivateFolder:
+    """A new folder among the temporary ones, of this process alone; `path` is where. Raises `OSError`.
+
+    A process that is killed cannot delete its folder. The next one that makes such a folder does, and knows
+    by a file lock that nobody lives there (a process id would say nothing in another container).
+    """
+
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        parent = parent or Path(tempfile.gettempdir())
+        _sweep(parent, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
+        # Locked before it gets its name: whoever sees a lock that is free knows that its owner is dead.
+        unnamed = self.path / "lock.new"
+        self._lock = _locked(unnamed)
+        unnamed.rename(self.path / _LOCK)
+
+    def close(self) -> None:
+        """Delete everything."""
+        remove(self.path)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
 class Scratch:
     """Raises `OSError` when the folder cannot be made or used."""
 
     def __init__(self, parent: Path | None = None) -> None:
-        self._parent = parent or Path(tempfile.gettempdir())
         self._numbers = count(1)
-        _sweep(self._parent)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent)).resolve()
-        # Locked before it gets its name: whoever sees a lock that is free knows that its owner is dead.
-        unnamed = self.folder / "lock.new"
-        self._lock = _locked(unnamed)
-        unnamed.rename(self.folder / _LOCK)
+        self._private = PrivateFolder(_PREFIX, parent)
+        self.folder = self._private.path
         self._results = self.folder / "results"
         self._results.mkdir(0o700)
 
@@ -54,10 +71,7 @@ class Scratch:
 
     def close(self) -> None:
         """Delete everything. The sandbox must have ended its children before."""
-        remove(self.folder)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._private.close()
 
 
 def remove(folder: Path) -> None:
@@ -100,8 +114,8 @@ def _locked(path: Path) -> int | None:
     return handle
 
 
-def _sweep(parent: Path) -> None:
-    for folder in parent.glob(_PREFIX + "*"):
+def _sweep(parent: Path, prefix: str) -> None:
+    for folder in parent.glob(prefix + "*"):
         lock = folder / _LOCK
         try:
             if not lock.exists() or folder.lstat().st_uid != os.geteuid():

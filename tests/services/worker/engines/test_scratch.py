@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from services.worker.engines import scratch
-from services.worker.engines.scratch import Scratch, empty, size_of
+from services.worker.engines.scratch import PrivateFolder, Scratch, empty, size_of
 
 
 def test_only_a_plain_file_of_sensible_size_is_taken(tmp_path: Path) -> None:
@@ -30,13 +30,16 @@ def test_only_a_plain_file_of_sensible_size_is_taken(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_dead_worker_is_swept_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
-    dead, living = Scratch(tmp_path), Scratch(tmp_path)
-    assert dead.folder.exists()
+    dead, living = PrivateFolder("batchmill-sandbox-", tmp_path), Scratch(tmp_path)
+    other = PrivateFolder("batchmill-worker-", tmp_path)
+    assert dead.path.exists()
     assert dead._lock is not None
     os.close(dead._lock)
     following = Scratch(tmp_path)
-    assert not dead.folder.exists()
+    assert not dead.path.exists()
     assert living.folder.exists()
+    assert other.path.exists()
+    other.close()
     living.close()
     following.close()
     following.close()
