@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from shared.batches import orchestration
+from shared.batches import draining, orchestration
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import reclaim
@@ -53,7 +53,7 @@ async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
     async with unit_of_work() as uow:
         strikes = await orchestration.strike(uow.session, batch_id)
         if strikes is not None and strikes >= STRIKES:
-            await orchestration.stop(
+            await draining.stop(
                 uow.session,
                 batch_id,
                 end="FAILED",
@@ -83,7 +83,7 @@ async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
 
 async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
     if batch.total == 0 and not await orchestration.directory_is_live(uow.session, batch.directory_id):
-        await orchestration.stop(
+        await draining.stop(
             uow.session,
             batch.id,
             end="FAILED",
@@ -132,11 +132,11 @@ async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
     if batch.strikes >= STRIKES:
         # It may be the sums that cannot be moved: a batch must end all the same (protocol rule 20).
-        await orchestration.recount(uow.session, batch.id)
+        await draining.recount(uow.session, batch.id)
     await reclaim.drop_ready(uow.session, batch.id)
     await reach(Point.DRAIN_DROPPED)
     await reclaim.flag_stop(uow.session, batch.id)
-    if await orchestration.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
+    if await draining.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
         return Step.MOVED
     step = await _settle(uow, batch)
     if step is Step.WAITING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.batches import orchestration, repository
+from shared.batches import draining, repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
 from shared.batches.repository import BatchFilters, BatchResult, Progress
@@ -76,7 +76,7 @@ async def cancel_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Bat
     Asked twice is asked once. `Conflict` when it is final already.
     """
     batch = await get_batch(uow, project_id, batch_id)
-    if await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
+    if await draining.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
         # In the same commit: no chunk is taken after the answer (protocol rule 16).
         await reclaim.flag_stop(uow.session, batch_id)
         uow.ring(Advance(batch_id))

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from services.worker import chunk as worker_chunk
-from shared.batches import orchestration
+from shared.batches import draining, orchestration
 from shared.batches.advance import Step
 from shared.jobs import reclaim
 from shared.jobs.running import Hand
@@ -149,7 +149,7 @@ async def a_drain_beside_a_dispatch(stage: Stage) -> None:
     async with stage.resources.unit_of_work() as uow:
         # The stop itself waits for the batch too: it is asked beside, and the drain behind it.
         stop = await stage.conductor.beside(
-            orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None)
+            draining.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None)
         )
         assert not stop.task.done()
         await dispatch.end()
