@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches.orchestration import OpenBatch
+from shared.batches.threshold import CODE, Threshold
 
 
 async def stop(
@@ -24,6 +25,36 @@ async def stop(
         {"b": batch_id, "e": end, "c": code, "m": message},
     )
     return found.scalar_one_or_none() is True
+
+
+async def stop_if_hopeless(session: AsyncSession, batch_id: UUID) -> bool:
+    """Ask the batch to end FAILED when its folded sums reach its threshold; the caller has folded them, and
+    holds it since. Answers whether that stopped it."""
+    found = await session.execute(
+        text(
+            "UPDATE batches SET stop_as = 'FAILED', stop_at = now(), wake_at = now(), updated_at = now(),"
+            " failure_code = :code, failure_message = format('%s of %s files that were worked on failed; the"
+            " threshold is %s. What finished keeps its results.', failed, ok + failed, concat_ws(' or ',"
+            "  fail_limit || CASE fail_limit WHEN 1 THEN ' file' ELSE ' files' END,"
+            "  fail_percent || ' % of ' || fail_after || ' or more'))"
+            " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL AND (failed >= fail_limit"
+            "  OR ok + failed >= fail_after AND failed * 100.0 >= fail_percent * (ok + failed))"
+            " RETURNING true"
+        ),
+        {"b": batch_id, "code": CODE},
+    )
+    return found.scalar_one_or_none() is True
+
+
+async def set_threshold(session: AsyncSession, batch_id: UUID, threshold: Threshold | None) -> None:
+    """Replace the threshold of a batch that the caller holds, and look at it at once."""
+    await session.execute(
+        text(
+            "UPDATE batches SET fail_limit = :count, fail_percent = :percent, fail_after = :after,"
+            " wake_at = now(), updated_at = now() WHERE id = :b AND wake_at IS NOT NULL"
+        ),
+        {"b": batch_id, **(threshold or Threshold()).columns()},
+    )
 
 
 async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: int) -> int:

@@ -32,6 +32,9 @@ class OpenBatch:
     total: int
     fed_seq: int
     stop_as: str | None
+    paused: bool
+    redrive: bool
+    has_threshold: bool
     seconds_per_file: float | None
     weight: float
     vtime: float
@@ -40,6 +43,7 @@ class OpenBatch:
 
 _FIELDS = (
     "id, project_id, job_type, source_directory_id, status, spread_done, total, fed_seq, stop_as,"
+    " paused_at IS NOT NULL, redrive_of IS NOT NULL, num_nonnulls(fail_limit, fail_percent) > 0,"
     " seconds_per_file, weight, vtime, strikes"
 )
 

@@ -33,12 +33,17 @@ class Mortal:
 
 
 async def live(stage: Stage, mortal: Mortal, *, stopped: bool) -> None:
-    """A life with everything in it: spread, grant, a loss, a split, flushes, closes, and maybe a stop."""
+    """A life with everything in it: spread, grant, a pause, a loss, a split, flushes, closes,
+    and maybe a stop."""
     batch_id = await stage.mill.open_batch(8)
     await mortal.move(stage.mill.advance(batch_id))
     await stage.mill.advance(batch_id)
     await stage.mill.sql("UPDATE batches SET seconds_per_file = 0.125 WHERE id = :b", b=batch_id)
     await mortal.move(stage.mill.dispatch())
+    await stage.mill.dispatch()
+    await mortal.move(stage.pause(batch_id))
+    await mortal.move(stage.resume(batch_id))
+    await stage.resume(batch_id)
     await stage.mill.dispatch()
     await mortal.move(stage.mill.take())
     await stage.mill.take()
@@ -72,7 +77,7 @@ async def test_a_death_inside_the_drain(stage: Stage) -> None:
     assert mortal.died
 
 
-@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("at", range(8))
 async def test_a_death_between_a_commit_and_its_bells(stage: Stage, at: int) -> None:
     mortal = Mortal(stage, Point.COMMITTED)
     moves = 0
