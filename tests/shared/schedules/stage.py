@@ -56,6 +56,12 @@ class Stage:
             await steering.resume_batch(uow, self.mill.project_id, batch_id)
             await uow.commit()
 
+    async def set_threshold(self, batch_id: UUID, count: int | None) -> None:
+        threshold = None if count is None else steering.Threshold(count=count)
+        async with self.resources.unit_of_work() as uow:
+            await steering.set_threshold(uow, self.mill.project_id, batch_id, threshold)
+            await uow.commit()
+
     async def hand_in(self, held: Any) -> Any:
         """Close a chunk with an end for each of its files."""
         return await self.mill.close(held.chunk, [done(held.chunk, file) for file in held.files])
