@@ -286,9 +286,13 @@ async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, rea
 
 
 async def live_of_batch(session: AsyncSession, batch_id: UUID) -> int:
-    """How many chunks of the batch are READY or TAKEN."""
+    """How many chunks of the batch have no end, but for those that wait for its resume."""
     found = await session.execute(
-        text("SELECT count(*) FROM chunks WHERE batch_id = :b AND state <> 'DONE'"), {"b": batch_id}
+        text(
+            "SELECT count(*) FROM chunks WHERE batch_id = :b AND state <> 'DONE'"
+            " AND NOT (state = 'WAITING' AND paused)"
+        ),
+        {"b": batch_id},
     )
     return int(found.scalar_one())
 

@@ -36,7 +36,7 @@ async def granted(mill: Mill, files: int) -> UUID:
     return batch_id
 
 
-async def test_what_was_granted_is_taken_back_and_what_runs_ends(mill: Mill, an_end: Any) -> None:
+async def test_what_was_granted_is_taken_back_and_what_runs_ends(mill: Mill, an_end: Any, bells: Any) -> None:
     batch_id = await granted(mill, 20)
     held = await mill.taken()
     batch = await pause(mill, batch_id)
@@ -44,7 +44,9 @@ async def test_what_was_granted_is_taken_back_and_what_runs_ends(mill: Mill, an_
     assert batch.status == "RUNNING", "something of it runs"
     assert await mill.take() is None
     assert await mill.dispatch() == 0
+    bells.rung.clear()
     await finish(mill, held, an_end)
+    assert len(bells.heard(Advance)) == 1, "nothing of it runs any more"
     await mill.advance(batch_id)
     row = await mill.batch(batch_id)
     assert (row.status, row.wait["code"], row.ok) == ("THROTTLED", "PAUSED", len(held.files))
