@@ -26,6 +26,7 @@ class Point(StrEnum):
     LOST_HELD = "the sweeper has locked what was lost and taken nothing back"
     SPLIT_READ = "the sweeper knows what a lost chunk left open and has not split it"
     SWEEP_ASKED = "the sweeper knows how long it was away and has taken nothing"
+    PAUSE_HELD = "the batch is locked and paused, its chunks are not held back"
     DRAIN_DROPPED = "what nobody held is cancelled, what was never granted is not"
     RESULT_MADE = "the document was read, its result is not stored"
     BLOB_STORED = "the result is stored, no row names it"

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from services.api import (
     admin,
     batch_results,
+    batch_steering,
     batches,
     configurations,
     directories,
@@ -51,6 +52,7 @@ PAGES = (
     configurations,
     batches,
     batch_results,
+    batch_steering,
     parse,
     extract,
     admin,

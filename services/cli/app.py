@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 import shared
-from services.cli import batches, database, doctor, keys, limits, processes, storage, up, workers
+from services.cli import (
+    batch_steering,
+    batches,
+    database,
+    doctor,
+    keys,
+    limits,
+    processes,
+    storage,
+    up,
+    workers,
+)
 from services.cli.run import command as run
 
 app = typer.Typer(
@@ -35,6 +46,10 @@ def batchmill(
 app.command("run")(run.run)
 app.command("up")(up.up)
 app.add_typer(batches.app, name="batches")
+batches.app.command("pause")(batch_steering.pause_batch)
+batches.app.command("resume")(batch_steering.resume_batch)
+batches.app.command("redrive")(batch_steering.redrive_batch)
+batches.app.command("threshold")(batch_steering.set_threshold)
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
 app.command("api")(processes.api)

@@ -1,5 +1,5 @@
 """`batchmill batches`: looks at batches, and cancels them, through the official client. Only `explain` asks
-the operator's API."""
+the operator's API. What the client has no method for is in `batch_steering`."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ import typer
 
 from services.cli.operators import BaseUrl, DataDir, Json, OperatorKey
 
-app = typer.Typer(help="Look at batches, cancel them, and hear why they wait.", no_args_is_help=True)
+app = typer.Typer(help="Look at batches, steer them, and hear why they wait.", no_args_is_help=True)
 
 ApiKey = Annotated[
     str | None,
@@ -40,7 +40,7 @@ def list_batches(
         wanted: Any = {} if status is None else {"status": status.upper()}
         async with server.client() as client:
             async for batch in client.batches.list(page_size=min(limit, 1_000), **wanted):
-                found.append(_record(batch))
+                found.append(record_of(batch))
                 if len(found) == limit:
                     break
         return found
@@ -68,7 +68,7 @@ def get_batch(
         server = await find_server(base_url, api_key, data_dir)
         async with server.client() as client:
             batch = await client.batches.get(batch_id, expand=["progress"])
-            return {**_record(batch), "progress": getattr(batch, "progress", None)}
+            return {**record_of(batch), "progress": getattr(batch, "progress", None)}
 
     with api_errors():
         record = asyncio.run(fetch())
@@ -100,7 +100,7 @@ def cancel_batch(
     async def cancel() -> dict[str, object]:
         server = await find_server(base_url, api_key, data_dir)
         async with server.client() as client:
-            return _record(await client.batches.cancel(batch_id))
+            return record_of(await client.batches.cancel(batch_id))
 
     with api_errors():
         record = asyncio.run(cancel())
@@ -142,7 +142,8 @@ def explain_batch(
     print_records([{**one, "ok": "yes" if one["ok"] else "NO"} for one in found["checks"]], CHECKS)
 
 
-def _record(batch: Any) -> dict[str, object]:
+def record_of(batch: Any) -> dict[str, object]:
+    """What is printed of a batch."""
     return {
         "id": batch.id,
         "status": batch.status,
@@ -150,5 +151,8 @@ def _record(batch: Any) -> dict[str, object]:
         "job": batch.config.job.type,
         "configuration": batch.config.job.configuration_id,
         "source_directory_id": batch.source_directory_id,
+        "redrive_of": getattr(batch, "redrive_of", None),
+        "paused_at": getattr(batch, "paused_at", None),
+        "failure_threshold": getattr(batch, "failure_threshold", None),
         "failure_message": getattr(batch, "failure_message", None),
     }

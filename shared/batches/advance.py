@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from shared.batches import orchestration
+from shared.batches import draining, orchestration, pauses, redriving
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import reclaim
@@ -53,7 +53,7 @@ async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
     async with unit_of_work() as uow:
         strikes = await orchestration.strike(uow.session, batch_id)
         if strikes is not None and strikes >= STRIKES:
-            await orchestration.stop(
+            await draining.stop(
                 uow.session,
                 batch_id,
                 end="FAILED",
@@ -83,7 +83,7 @@ async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
 
 async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
     if batch.total == 0 and not await orchestration.directory_is_live(uow.session, batch.directory_id):
-        await orchestration.stop(
+        await draining.stop(
             uow.session,
             batch.id,
             end="FAILED",
@@ -92,7 +92,7 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
         )
         return Step.MOVED
     await reach(Point.SPREAD_LOCKED)
-    scanned, total = await orchestration.spread_page(uow.session, batch.id)
+    scanned, total = await _page(uow, batch)
     await reach(Point.SPREAD_PAGE)
     if scanned:
         # Work may start while the rest is still read: the first page is enough to grant from.
@@ -104,6 +104,12 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
     return Step.MOVED if scanned in (0, orchestration.PAGE) else await _after_last_page(uow, batch)
 
 
+async def _page(uow: UnitOfWork, batch: OpenBatch) -> tuple[int, int]:
+    if batch.redrive:
+        return await redriving.spread_page(uow.session, batch.id)
+    return await orchestration.spread_page(uow.session, batch.id)
+
+
 async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
     # Soon, for the bell to the lane may be lost and nothing of the batch runs yet.
     await orchestration.wake_in(uow.session, batch.id, FIRST_LOOK_S)
@@ -113,6 +119,8 @@ async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
 async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
     await orchestration.fold(uow.session, batch.id)
     await reach(Point.FOLDED)
+    if batch.has_threshold and await draining.stop_if_hopeless(uow.session, batch.id):
+        return Step.MOVED
     end = await orchestration.settle(uow.session, batch.id)
     if end is not None:
         await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
@@ -120,7 +128,9 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
         uow.ring(Dispatch(batch.project_id, batch.job_type))
         return Step.ENDED
     # A lane that refused this batch has a due time of its own: ten thousand waiting batches are one bell.
-    if batch.fed_seq < batch.total and batch.stop_as is None and batch.status != "THROTTLED":
+    if batch.paused:
+        await pauses.throttle_if_idle(uow.session, batch.id)
+    elif batch.fed_seq < batch.total and batch.stop_as is None and batch.status != "THROTTLED":
         uow.ring(Dispatch(batch.project_id, batch.job_type))
     if batch.status == "THROTTLED":
         await orchestration.resume_if_live(uow.session, batch.id)
@@ -132,11 +142,15 @@ async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     """A stop was asked: nothing more starts, what runs is told, the rest is cancelled in slices."""
     if batch.strikes >= STRIKES:
         # It may be the sums that cannot be moved: a batch must end all the same (protocol rule 20).
-        await orchestration.recount(uow.session, batch.id)
+        await draining.recount(uow.session, batch.id)
     await reclaim.drop_ready(uow.session, batch.id)
     await reach(Point.DRAIN_DROPPED)
     await reclaim.flag_stop(uow.session, batch.id)
-    if await orchestration.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
+    if batch.redrive and not batch.spread_done and batch.strikes < STRIKES:
+        # A redrive of this one reads its rows, so all of its files are among them, cancelled or not.
+        await redriving.spread_page(uow.session, batch.id)
+        return Step.MOVED
+    if await draining.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
         return Step.MOVED
     step = await _settle(uow, batch)
     if step is Step.WAITING:

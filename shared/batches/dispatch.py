@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 from uuid import UUID
 
-from shared.batches import orchestration, throttling
+from shared.batches import draining, orchestration, throttling
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import ledger, reclaim
@@ -182,12 +182,15 @@ async def _portion(turn: _Round, batch_id: UUID, startable: int) -> _Portion | N
     # One that is held is looked at again in two seconds; the lane and its other batches do not wait for it.
     session = turn.uow.session
     batch = await orchestration.lock_if_free(session, batch_id)
-    if batch is None or batch.stop_as is not None:
+    if batch is None or batch.stop_as is not None or batch.paused:
         return None
     batch = await orchestration.fold_apart(session, batch)
     if batch is None:
         # Its own looks meet that too, count it and end it; the lane and its neighbours do not suffer from it.
         log.error("batch left out of a grant: its sums cannot be right", batch=str(batch_id))
+        return None
+    if batch.has_threshold and await draining.stop_if_hopeless(session, batch.id):
+        turn.uow.ring(Advance(batch.id))
         return None
     pace = batch.seconds_per_file
     if turn.budget.room:

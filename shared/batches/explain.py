@@ -53,6 +53,7 @@ async def explain(uow: UnitOfWork, batch: Batch, *, broker_up: bool = True) -> E
     checks = [
         _directory(batch),
         _stop(batch),
+        _pause(batch),
         _limits(standing),
         _place(batch),
         _chunks(standing),
@@ -116,6 +117,8 @@ def _came_back(now: Standing) -> tuple[bool, Waiting]:
 def _refusal(batch: Batch, now: Standing) -> dict[str, Any] | None:
     """What a limit refuses now. The lane's own words are newer than those the batch was given."""
     own = batch.wait if batch.status == BatchStatus.THROTTLED else None
+    if batch.paused_at is not None:
+        return _said(Waiting(WaitingCode.PAUSED, "batch", _paused(batch)))
     if own is not None and own.get("code") == WaitingCode.BATCH_CONCURRENCY:
         return own
     if now.hold_reason is not None:
@@ -148,6 +151,17 @@ def _stop(batch: Batch) -> Check:
     if batch.stop_at is None:
         return Check("stop", ok=True, detail="none asked")
     return Check("stop", ok=False, detail=f"asked at {_at(batch.stop_at)}, to end {batch.stop_as}")
+
+
+def _paused(batch: Batch) -> str:
+    assert batch.paused_at is not None
+    return f"This batch was paused at {_at(batch.paused_at)} by {batch.paused_by}."
+
+
+def _pause(batch: Batch) -> Check:
+    if batch.paused_at is None:
+        return Check("pause", ok=True, detail="not paused")
+    return Check("pause", ok=False, detail=_paused(batch))
 
 
 def _limits(now: Standing) -> Check:

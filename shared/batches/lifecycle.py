@@ -7,10 +7,11 @@ from shared.state_machine import StateMachine
 
 class BatchStatus(StrEnum):
     """PENDING    a create enters it, the first advance leaves it
-    RUNNING    the first advance or a grant enters it
-    THROTTLED  a refusal of its lane enters it, a grant leaves it
+    RUNNING    the first advance, a grant or a resume enters it
+    THROTTLED  a refusal of its lane, or a pause, enters it; a grant or the resume leaves it
     COMPLETED  settle enters it when every file is mapped and every job final
-    FAILED     settle enters it when no trustworthy set of results can be given
+    FAILED     settle enters it when no trustworthy set of results can be given, or when so many files
+               failed that the batch was stopped
     CANCELLED  settle enters it when a cancel was asked and nothing of the batch runs any more
     """
 

@@ -19,6 +19,8 @@ class Batch(Base):
     `last_pos` freezes the file list, `cursor_pos` is how far it was spread, `total` the files spread so
     far, `fed_seq` how many of them were granted. `wake_at` is never null before the end: nothing can be
     stuck without a due time. `seconds_per_file` is the running average that sizes its chunks.
+    `redrive_of` is the final batch it runs files of again: those that ended badly, or what changed since.
+    `fail_limit`, or `fail_percent` of `fail_after` files and more, is what makes it hopeless.
     """
 
     __tablename__ = "batches"
@@ -36,6 +38,10 @@ class Batch(Base):
             name="exact",
         ),
         CheckConstraint("status <> 'FAILED' OR failure_code IS NOT NULL", name="why"),
+        CheckConstraint("(redrive_of IS NULL) = (redrive_kind IS NULL)", name="redrive"),
+        CheckConstraint("redrive_kind IN ('FAILED', 'CHANGED')", name="redrive_kind"),
+        CheckConstraint("(fail_percent IS NULL) = (fail_after IS NULL)", name="threshold"),
+        Index("ix_batches_redrives", "redrive_of", "id", postgresql_where=text("redrive_of IS NOT NULL")),
         Index("ix_batches_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
         Index(
             "ix_batches_lane",
@@ -58,6 +64,7 @@ class Batch(Base):
     config: Mapped[dict[str, Any]] = mapped_column(JSONB)
     status: Mapped[str] = mapped_column(server_default="PENDING")
     redrive_of: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id"))
+    redrive_kind: Mapped[str | None]
     last_pos: Mapped[int] = mapped_column(BigInteger)
     cursor_pos: Mapped[int] = mapped_column(BigInteger, server_default="0")
     spread_done: Mapped[bool] = mapped_column(server_default="false")
@@ -72,7 +79,10 @@ class Batch(Base):
     failure_code: Mapped[str | None]
     failure_message: Mapped[str | None]
     paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
     fail_limit: Mapped[int | None]
+    fail_percent: Mapped[float | None] = mapped_column(Double)
+    fail_after: Mapped[int | None]
     weight: Mapped[float] = mapped_column(Double, server_default="1")
     vtime: Mapped[float] = mapped_column(Double, server_default="0")
     seconds_per_file: Mapped[float | None] = mapped_column(Double)

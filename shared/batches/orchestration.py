@@ -1,4 +1,4 @@
-"""The statements of advance and dispatch: lock, spread, feed, fold, settle, drain.
+"""The statements of advance and dispatch: lock, spread, feed, fold, settle.
 
 Everything that can open work first holds the batch's row (protocol rule 5): lock in one statement, ask in
 the next, READ COMMITTED.
@@ -32,6 +32,9 @@ class OpenBatch:
     total: int
     fed_seq: int
     stop_as: str | None
+    paused: bool
+    redrive: bool
+    has_threshold: bool
     seconds_per_file: float | None
     weight: float
     vtime: float
@@ -40,6 +43,7 @@ class OpenBatch:
 
 _FIELDS = (
     "id, project_id, job_type, source_directory_id, status, spread_done, total, fed_seq, stop_as,"
+    " paused_at IS NOT NULL, redrive_of IS NOT NULL, num_nonnulls(fail_limit, fail_percent) > 0,"
     " seconds_per_file, weight, vtime, strikes"
 )
 
@@ -214,28 +218,6 @@ async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | Non
     return replace(batch, seconds_per_file=pace or batch.seconds_per_file)
 
 
-async def recount(session: AsyncSession, batch_id: UUID) -> None:
-    """Take the sums of what was granted from the jobs themselves, and drop the counts nobody folded: they
-    cannot be trusted where a fold throws again and again. Files of live chunks are left to their close.
-
-    The caller holds the batch. One statement, so one snapshot: a chunk that closes meanwhile is live in it.
-    """
-    await session.execute(
-        text(
-            "WITH gone AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'),"
-            " s AS (SELECT count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
-            "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
-            "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled"
-            "  FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE b.id = :b AND j.seq <= b.fed_seq"
-            "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = :b AND c.state <> 'DONE'"
-            "   AND j.seq BETWEEN c.lo AND c.hi))"
-            " UPDATE batches b SET ok = s.ok, failed = s.failed, cancelled = s.cancelled, updated_at = now()"
-            " FROM s WHERE b.id = :b"
-        ),
-        {"b": batch_id},
-    )
-
-
 async def resume_if_live(session: AsyncSession, batch_id: UUID) -> None:
     """A THROTTLED batch of which something is granted is RUNNING, whoever failed to say so; the caller holds
     it."""
@@ -266,48 +248,6 @@ async def settle(session: AsyncSession, batch_id: UUID) -> str | None:
         {"b": batch_id},
     )
     return found.scalar_one_or_none()
-
-
-async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: int) -> int:
-    """For a stopped batch: end the next slice of files that were never granted; answers how many rows
-    the slice had."""
-    hi = min(batch.fed_seq + slice_size, batch.total)
-    if hi <= batch.fed_seq:
-        return 0
-    part = {"b": batch.id, "lo": batch.fed_seq, "hi": hi}
-    await session.execute(
-        text(
-            "UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE batch_id = :b"
-            " AND seq > :lo AND seq <= :hi AND status = 'PENDING'"
-        ),
-        part,
-    )
-    # Counted by the next statement: in the same one, a job that somebody else cancels meanwhile would be
-    # seen by neither half (protocol rule 5).
-    await session.execute(
-        text(
-            "UPDATE batches SET fed_seq = :hi, updated_at = now(), cancelled = cancelled + (SELECT count(*)"
-            "  FROM jobs WHERE batch_id = :b AND seq > :lo AND seq <= :hi AND status = 'CANCELLED')"
-            " WHERE id = :b"
-        ),
-        part,
-    )
-    return hi - batch.fed_seq
-
-
-async def stop(
-    session: AsyncSession, batch_id: UUID, *, end: str, code: str | None, message: str | None
-) -> bool:
-    """Ask the batch to end as `end`; once accepted that is its end state. False: final or asked before."""
-    found = await session.execute(
-        text(
-            "UPDATE batches SET stop_as = :e, stop_at = now(), wake_at = now(), failure_code = :c,"
-            " failure_message = :m, updated_at = now()"
-            " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL RETURNING true"
-        ),
-        {"b": batch_id, "e": end, "c": code, "m": message},
-    )
-    return found.scalar_one_or_none() is True
 
 
 async def wake_in(session: AsyncSession, batch_id: UUID, seconds: float) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches.model import Batch
+from shared.batches.threshold import Threshold
 from shared.db.repository import Page, newest_first
 
 
@@ -119,14 +120,15 @@ async def add(
     job_type: str,
     configuration_id: str,
     parameters: dict[str, Any],
+    threshold: Threshold | None = None,
 ) -> Batch:
     """Insert a PENDING batch. Its file list is what was acknowledged before this statement, and its
     virtual time starts where the lane's least served batch stands."""
     made = await session.execute(
         text(
             "INSERT INTO batches (project_id, source_directory_id, job_type, configuration_id, config,"
-            "  last_pos, vtime)"
-            " SELECT :p, :d, :t, :cid, CAST(:config AS jsonb),"
+            "  fail_limit, fail_percent, fail_after, last_pos, vtime)"
+            " SELECT :p, :d, :t, :cid, CAST(:config AS jsonb), :count, :percent, :after,"
             "  coalesce((SELECT max(pos) FROM directory_files WHERE directory_id = :d), 0),"
             "  coalesce((SELECT min(vtime) FROM batches WHERE project_id = :p AND job_type = :t"
             "    AND wake_at IS NOT NULL), 0)"
@@ -138,6 +140,7 @@ async def add(
             "t": job_type,
             "cid": configuration_id,
             "config": json.dumps({"parameters": parameters}),
+            **(threshold or Threshold()).columns(),
         },
     )
     found = await session.scalars(select(Batch).where(Batch.id == made.scalar_one()))

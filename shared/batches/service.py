@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.batches import orchestration, repository
+from shared.batches import draining, repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
 from shared.batches.repository import BatchFilters, BatchResult, Progress
+from shared.batches.threshold import CODE, Threshold
 from shared.configurations import service as configuration_service
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
@@ -25,6 +26,7 @@ __all__ = [
     "list_batches",
     "open_batch",
     "progress_of",
+    "reread_batch",
     "results_of",
     "results_page",
 ]
@@ -37,8 +39,10 @@ async def open_batch(
     source_directory_id: UUID,
     job_type: str,
     configuration_id: str,
+    threshold: Threshold | None = None,
 ) -> Batch:
-    """One insert: the batch with its configuration resolved and its file list frozen.
+    """One insert: the batch with its configuration resolved and its file list frozen. With a `threshold` it
+    stops when so many files failed.
 
     Refuses an unknown directory or configuration (`NotFound`), a configuration of another product, and a
     directory with more files than the lane allows (`InvalidInput`). An empty directory is fine.
@@ -50,6 +54,8 @@ async def open_batch(
         raise InvalidInput(
             f"The directory holds more than {lane.max_files:,} files, the limit of a batch in this project."
         )
+    if threshold is not None:
+        threshold = threshold.checked()
     batch = await repository.add(
         uow.session,
         project_id=project_id,
@@ -57,6 +63,7 @@ async def open_batch(
         job_type=job_type,
         configuration_id=configuration_id,
         parameters=parameters,
+        threshold=threshold,
     )
     uow.ring(Advance(batch.id))
     return batch
@@ -70,13 +77,18 @@ async def get_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
     return batch
 
 
+async def reread_batch(uow: UnitOfWork, batch: Batch) -> Batch:
+    """The same batch as it is now, with what this transaction did to it."""
+    return await repository.reread(uow.session, batch)
+
+
 async def cancel_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
     """Ask the batch to end CANCELLED; it does so when nothing of it runs any more, and keeps what finished.
 
     Asked twice is asked once. `Conflict` when it is final already.
     """
     batch = await get_batch(uow, project_id, batch_id)
-    if await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
+    if await draining.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None):
         # In the same commit: no chunk is taken after the answer (protocol rule 16).
         await reclaim.flag_stop(uow.session, batch_id)
         uow.ring(Advance(batch_id))
@@ -101,9 +113,12 @@ async def list_batches(
 
 async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
     """The mapping of every source file; None until the batch is final, and after FAILED, which has no
-    trustworthy set. Read page by page, so no snapshot is held for long."""
+    trustworthy set (it has one when failed files were what stopped it). Read page by page, so no snapshot is
+    held for long."""
     status = BatchStatus(batch.status)
-    if not BATCH_MOVES.is_final(status) or status is BatchStatus.FAILED:
+    if not BATCH_MOVES.is_final(status):
+        return None
+    if status is BatchStatus.FAILED and batch.failure_code != CODE:
         return None
     found: list[BatchResult] = []
     while page := await results_page(uow, batch, after_seq=len(found), size=5_000):

@@ -90,14 +90,15 @@ async def release(
     active: Sequence[UUID] | None,
 ) -> None:
     """THROTTLED batches with something granted are RUNNING; and so are all whose reason is over, when the
-    lane is not `refused` and they are among the `active` ones. One that somebody holds is left to the next
-    dispatch: the caller holds chunks already, and a batch comes before its chunks."""
+    lane is not `refused` and they are among the `active` ones. A paused one waits for its resume. One that
+    somebody holds is left to the next dispatch: the caller holds chunks already, and a batch comes before its
+    chunks."""
     await session.execute(
         text(
             "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now() WHERE id IN (SELECT b.id"
             "  FROM batches b WHERE b.project_id = :p AND b.job_type = :t AND b.wake_at IS NOT NULL"
-            "  AND b.status = 'THROTTLED' AND (EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
-            "    AND c.state IN ('READY', 'TAKEN'))"
+            "  AND b.status = 'THROTTLED' AND b.paused_at IS NULL"
+            "  AND (EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id AND c.state IN ('READY', 'TAKEN'))"
             "   OR NOT CAST(:refused AS bool) AND (CAST(:active AS uuid[]) IS NULL"
             "    OR b.id = ANY(CAST(:active AS uuid[]))))"
             "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status = 'THROTTLED'"

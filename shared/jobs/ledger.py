@@ -25,7 +25,7 @@ _MAY_START = (
 @dataclass(frozen=True, slots=True)
 class LaneUsage:
     """The chunks of a lane: `due` and `ahead` are READY (now, and at a later moment), `live` READY or TAKEN
-    with `files` in them; `waiting` says that some are not granted."""
+    with `files` in them; `waiting` says that some ask for a grant (those of paused batches do not)."""
 
     due: int
     ahead: int
@@ -78,11 +78,11 @@ async def waiting_of_lane(
     session: AsyncSession, project_id: UUID, job_type: str, *, limit: int, among: Sequence[UUID] | None
 ) -> list[WaitingChunk]:
     """Chunks of the lane that wait for a grant, in their order, locked; those that others hold are left
-    out, and those of batches that are not `among` the active ones (None: all are)."""
+    out, those of batches that are not `among` the active ones (None: all are), and those of paused ones."""
     rows = await session.execute(
         text(
             "SELECT id, batch_id, size FROM chunks WHERE project_id = :p AND job_type = :t"
-            " AND state = 'WAITING' AND NOT stop AND due_at <= clock_timestamp()"
+            " AND state = 'WAITING' AND NOT stop AND NOT paused AND due_at <= clock_timestamp()"
             " AND (batch_id IS NULL OR CAST(:among AS uuid[]) IS NULL"
             "  OR batch_id = ANY(CAST(:among AS uuid[])))"
             " ORDER BY rank, id LIMIT :n FOR UPDATE SKIP LOCKED"
@@ -265,7 +265,7 @@ async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, rea
     """Give the chunk back, due again in `after` seconds. No loss is counted. False: fenced.
 
     For later, in a lane with limits or on hold, it waits for a grant then: it must not fill a place
-    meanwhile. The caller has seen to it that the lane looks then.
+    meanwhile. The caller has seen to it that the lane looks then. Of a paused batch it waits for the resume.
     """
     where = "id = :job" if chunk.job_id else "batch_id = :batch AND seq BETWEEN :lo AND :hi"
     done = await session.execute(
@@ -273,7 +273,7 @@ async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, rea
             "UPDATE chunks SET token = NULL, reason = :r,"
             " size = (SELECT greatest(count(*), 1) FROM jobs"
             f"  WHERE {where} AND status = 'PENDING'),"
-            " state = CASE WHEN CAST(:a AS float8) > 0 AND EXISTS (SELECT 1 FROM lanes l"
+            " state = CASE WHEN paused OR CAST(:a AS float8) > 0 AND EXISTS (SELECT 1 FROM lanes l"
             "   WHERE l.project_id = chunks.project_id AND l.job_type = chunks.job_type"
             "   AND (num_nonnulls(l.max_jobs, l.jobs_per_minute) > 0 OR l.hold_until > now()))"
             "  THEN 'WAITING' ELSE 'READY' END,"
@@ -286,9 +286,13 @@ async def release(session: AsyncSession, chunk: TakenChunk, *, after: float, rea
 
 
 async def live_of_batch(session: AsyncSession, batch_id: UUID) -> int:
-    """How many chunks of the batch are READY or TAKEN."""
+    """How many chunks of the batch have no end, but for those that wait for its resume."""
     found = await session.execute(
-        text("SELECT count(*) FROM chunks WHERE batch_id = :b AND state <> 'DONE'"), {"b": batch_id}
+        text(
+            "SELECT count(*) FROM chunks WHERE batch_id = :b AND state <> 'DONE'"
+            " AND NOT (state = 'WAITING' AND paused)"
+        ),
+        {"b": batch_id},
     )
     return int(found.scalar_one())
 
@@ -302,7 +306,8 @@ async def usage_of_lane(session: AsyncSession, project_id: UUID, job_type: str) 
             "SELECT count(*) FILTER (WHERE state = 'READY' AND due_at <= clock_timestamp()),"
             " count(*) FILTER (WHERE state = 'READY' AND due_at > clock_timestamp()),"
             " count(*), coalesce(sum(size), 0),"
-            " EXISTS (SELECT 1 FROM chunks WHERE project_id = :p AND job_type = :t AND state = 'WAITING')"
+            " EXISTS (SELECT 1 FROM chunks WHERE project_id = :p AND job_type = :t AND state = 'WAITING'"
+            "  AND NOT paused)"
             " FROM chunks WHERE project_id = :p AND job_type = :t AND state IN ('READY', 'TAKEN')"
         ),
         {"p": project_id, "t": job_type},

@@ -123,6 +123,7 @@ class Chunk(Base):
     worker_id: Mapped[UUID | None]
     losses: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     stop: Mapped[bool] = mapped_column(server_default="false")
+    paused: Mapped[bool] = mapped_column(server_default="false")
     reason: Mapped[str | None]
     ok: Mapped[int] = mapped_column(server_default="0")
     failed: Mapped[int] = mapped_column(server_default="0")

@@ -56,8 +56,8 @@ async def lock_forgotten(session: AsyncSession, worker_id: UUID, held: Collectio
 
 
 async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -> int:
-    """Replace a lost chunk by one READY chunk for each open job, at its old rank, and one DONE row for
-    the rest. Answers the number of open jobs.
+    """Replace a lost chunk by one READY chunk for each open job (WAITING, of a paused batch), at its old
+    rank, and one DONE row for the rest. Answers the number of open jobs.
 
     The DONE row counts only jobs that were not handed on: one of them may end between the two reads,
     and must not be counted twice (protocol rule 21).
@@ -76,9 +76,10 @@ async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -
         text(
             "WITH lost AS (DELETE FROM chunks WHERE id = :c RETURNING *), one_each AS ("
             "  INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, losses, stop,"
-            "   due_at)"
-            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop,"
-            "   now() + make_interval(secs => CAST(:after AS float8))"
+            "   paused, state, due_at)"
+            "  SELECT project_id, job_type, queue, batch_id, s, s, 1, rank, 0, stop, paused,"
+            "   CASE WHEN paused THEN 'WAITING' ELSE 'READY' END, now()"
+            "   + make_interval(secs => CAST(:after AS float8))"
             "  FROM lost, unnest(CAST(:left AS int[])) s)"
             " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, due_at,"
             "  ok, failed, cancelled)"
@@ -99,7 +100,8 @@ async def count_loss(session: AsyncSession, chunk: TakenChunk, *, after: float, 
     """A file was lost alone: give it back with one more loss; the caller holds the chunk."""
     await session.execute(
         text(
-            "UPDATE chunks SET state = 'READY', token = NULL, losses = losses + 1, reason = :r,"
+            "UPDATE chunks SET state = CASE WHEN paused THEN 'WAITING' ELSE 'READY' END, token = NULL,"
+            " losses = losses + 1, reason = :r,"
             " due_at = now() + make_interval(secs => CAST(:a AS float8)) WHERE id = :c"
         ),
         {"c": chunk.id, "a": after, "r": reason},
@@ -151,6 +153,35 @@ async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
     )
 
 
+async def hold_back(session: AsyncSession, batch_id: UUID) -> None:
+    """For a pause, under the batch's lock: what was granted and not taken waits, and so does what its holders
+    give back. What they hold runs to its end.
+
+    Lock, then flag, as in `flag_stop`: a grant of a waiting chunk that is on its way holds it.
+    """
+    live = "batch_id = :b AND state <> 'DONE' AND NOT paused"
+    given = {"b": batch_id}
+    await session.execute(text(f"SELECT id FROM chunks WHERE {live} ORDER BY id FOR UPDATE"), given)
+    await session.execute(
+        text(
+            "UPDATE chunks SET paused = true, state = CASE state WHEN 'READY' THEN 'WAITING' ELSE state END"
+            f" WHERE id IN (SELECT id FROM chunks WHERE {live} ORDER BY id FOR UPDATE)"
+        ),
+        given,
+    )
+
+
+async def let_go(session: AsyncSession, batch_id: UUID) -> None:
+    """The end of a pause: what it held back asks for a grant again. The caller holds the batch."""
+    await session.execute(
+        text(
+            "UPDATE chunks SET paused = false WHERE id IN (SELECT id FROM chunks WHERE batch_id = :b"
+            " AND paused ORDER BY id FOR UPDATE)"
+        ),
+        {"b": batch_id},
+    )
+
+
 async def recall(session: AsyncSession, project_id: UUID, job_type: str) -> None:
     """What the lane granted and nobody started waits for a grant again. The caller holds the lane."""
     await session.execute(
@@ -180,11 +211,11 @@ async def recut(session: AsyncSession, chunk_id: int, *, size: int) -> int:
             " parts AS (SELECT part, max(seq) AS last, count(*) AS n FROM cut GROUP BY part),"
             " gone AS (DELETE FROM chunks WHERE id IN (SELECT id FROM cut) RETURNING *)"
             " INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state, losses,"
-            "  stop, reason)"
+            "  stop, paused, reason)"
             " SELECT g.project_id, g.job_type, g.queue, g.batch_id,"
             "  coalesce(lag(p.last) OVER (ORDER BY p.part) + 1, g.lo),"
             "  CASE WHEN lead(p.last) OVER (ORDER BY p.part) IS NULL THEN g.hi ELSE p.last END,"
-            "  p.n, g.rank, 'WAITING', g.losses, g.stop, g.reason FROM gone g, parts p"
+            "  p.n, g.rank, 'WAITING', g.losses, g.stop, g.paused, g.reason FROM gone g, parts p"
         ),
         {"c": chunk_id, "k": size},
     )

@@ -78,7 +78,8 @@ async def free_chunk(session: AsyncSession, chunk_id: int, *, reason: str) -> bo
     being stopped: that needs its holder, or the sweep after it."""
     done = await session.execute(
         text(
-            "UPDATE chunks SET state = 'READY', token = NULL, reason = :r, due_at = now()"
+            "UPDATE chunks SET state = CASE WHEN paused THEN 'WAITING' ELSE 'READY' END, token = NULL,"
+            " reason = :r, due_at = now()"
             " WHERE id = :c AND NOT stop"
             " AND (state = 'TAKEN' OR (state = 'READY' AND due_at > now())) RETURNING true"
         ),

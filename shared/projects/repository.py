@@ -61,6 +61,12 @@ async def keys(session: AsyncSession) -> Sequence[ApiKey]:
     return (await session.scalars(select(ApiKey).order_by(ApiKey.id.desc()))).all()
 
 
+async def key(session: AsyncSession, key_id: UUID) -> ApiKey:
+    """One key, which exists: rows of keys are never removed."""
+    found = await session.scalars(select(ApiKey).where(ApiKey.id == key_id))
+    return found.one()
+
+
 async def live_key(session: AsyncSession, digest: bytes) -> ApiKey | None:
     """The key with this hash, unless revoked, or expired by the database's clock."""
     rows = select(ApiKey).where(

@@ -92,6 +92,12 @@ async def list_keys(uow: UnitOfWork) -> Sequence[ApiKey]:
     return await repository.keys(uow.session)
 
 
+async def name_key(uow: UnitOfWork, key_id: UUID) -> str:
+    """The key as people know it: the characters it begins with, and its name."""
+    key = await repository.key(uow.session, key_id)
+    return f"the key {key.prefix} ({key.name})"
+
+
 async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
     """The caller that holds `token`. No, unknown, revoked and expired keys: `Unauthenticated`."""
     if not token:

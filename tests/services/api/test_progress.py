@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.api.batches import show_progress
+from services.api.batch_shape import show_progress
 from shared.batches.service import Progress
 
 HALF = Progress(

@@ -20,6 +20,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "json": {"display_name": "stolen"}
     },
     ("put", "/api/v1/beta/configurations/{config_id}"): {"json": {"name": "stolen"}},
+    ("patch", "/api/v2/batches/{batch_id}"): {"json": {"failure_threshold": None}},
 }
 
 
@@ -104,7 +105,9 @@ async def test_what_is_theirs_is_404_on_every_page(
     for method, path in with_an_id():
         sent = BODIES.get((method, path), {})
         if "json" in sent:
-            sent = {"json": {k: v.format(own_file=ours.ids["file_id"]) for k, v in sent["json"].items()}}
+            sent = {
+                "json": {k: v and v.format(own_file=ours.ids["file_id"]) for k, v in sent["json"].items()}
+            }
         found = await http.request(method, theirs.fill(path), **sent)
         assert found.status_code == 404, (method, path, found.text)
 

@@ -141,6 +141,27 @@ def test_a_batch_is_explained_and_cancelled(batchmill: Run, client: Any) -> None
     assert "refused (404)" in batchmill("batches", "cancel", "bat-none", code=1).stderr
 
 
+def test_a_batch_is_steered(batchmill: Run, client: Any) -> None:
+    directory = client.beta.directories.create(name="d")
+    job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_FAST"}
+    batch = client.batches.create(source_directory_id=directory.id, config={"job": job})
+    assert batchmill("batches", "pause", batch.id).stdout == f"{batch.id} is paused\n"
+    assert read(batchmill("batches", "pause", batch.id, "--json"))["paused_at"] is not None
+    checks = read(batchmill("batches", "explain", batch.id, "--json"))["checks"]
+    (paused,) = [check["detail"] for check in checks if check["name"] == "pause"]
+    assert "by the key bmk_" in paused
+    assert batchmill("batches", "resume", batch.id).stdout == f"{batch.id} goes on\n"
+    said = batchmill("batches", "threshold", batch.id, "--count", "9", "--percent", "12.5").stdout
+    assert said == f"{batch.id} has the threshold 9 failed or 12.5 % failed of 100 or more\n"
+    shown = read(batchmill("batches", "get", batch.id, "--json"))
+    assert shown["failure_threshold"] == {"count": 9, "percent": 12.5, "after": 100}
+    assert batchmill("batches", "threshold", batch.id, "--off").stdout.endswith("threshold none\n")
+    for odd in ((), ("--off", "--count", "1")):
+        assert "--off alone" in batchmill("batches", "threshold", batch.id, *odd, code=2).stderr
+    assert "needs a count" in batchmill("batches", "threshold", batch.id, "--after", "5", code=1).stderr
+    assert "refused (409)" in batchmill("batches", "redrive", batch.id, "--changed", code=1).stderr
+
+
 async def test_keys_are_rotated_and_revoked_on_the_database(
     batchmill: Run, resources: Resources, tenant: Tenant
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from shared.batches import orchestration
+from shared.batches import draining, orchestration
 from shared.batches.advance import STRIKES, Step, note_failure
 
 PAGE = 7
@@ -87,8 +87,8 @@ async def test_a_stop_drains_and_keeps_what_is_done(mill: Any, an_end: Any) -> N
     first, second = await mill.taken(), await mill.taken()
     await mill.close(first.chunk, [an_end(first.chunk, f) for f in first.files])
     async with mill.resources.unit_of_work() as uow:
-        assert await orchestration.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None)
-        assert not await orchestration.stop(uow.session, batch_id, end="FAILED", code="X", message=None)
+        assert await draining.stop(uow.session, batch_id, end="CANCELLED", code=None, message=None)
+        assert not await draining.stop(uow.session, batch_id, end="FAILED", code="X", message=None)
         await uow.commit()
     assert await mill.advance(batch_id) is Step.WAITING
     assert await mill.take() is None, "nothing starts after a stop was accepted"

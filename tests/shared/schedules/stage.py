@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.batches import service as batch_service
+from shared.batches import steering
 from shared.batches import sweeping as batch_sweeping
 from shared.batches.advance import Step
 from shared.jobs import sweeping
@@ -43,6 +44,22 @@ class Stage:
     async def cancel(self, batch_id: UUID) -> None:
         async with self.resources.unit_of_work() as uow:
             await batch_service.cancel_batch(uow, self.mill.project_id, batch_id)
+            await uow.commit()
+
+    async def pause(self, batch_id: UUID) -> None:
+        async with self.resources.unit_of_work() as uow:
+            await steering.pause_batch(uow, self.mill.project_id, batch_id, by="a key")
+            await uow.commit()
+
+    async def resume(self, batch_id: UUID) -> None:
+        async with self.resources.unit_of_work() as uow:
+            await steering.resume_batch(uow, self.mill.project_id, batch_id)
+            await uow.commit()
+
+    async def set_threshold(self, batch_id: UUID, count: int | None) -> None:
+        threshold = None if count is None else steering.Threshold(count=count)
+        async with self.resources.unit_of_work() as uow:
+            await steering.set_threshold(uow, self.mill.project_id, batch_id, threshold)
             await uow.commit()
 
     async def hand_in(self, held: Any) -> Any:

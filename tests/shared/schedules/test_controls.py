@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.worker import chunk as worker_chunk
-from shared.batches import orchestration
+from shared.batches import orchestration, pauses
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger, reclaim, sweeping
 from tests.shared.schedules import stories
@@ -124,6 +124,58 @@ async def test_rule_16_without_the_flag_in_its_commit_work_starts_after_the_stop
     monkeypatch.setattr(reclaim, "flag_stop", no_flag)
     with pytest.raises(AssertionError):
         await stories.a_take_after_the_stop(stage)
+
+
+async def test_rule_16_without_the_flag_in_its_commit_work_starts_after_the_pause(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_flag(session: Any, batch_id: Any) -> None:
+        """What was granted may still be taken."""
+
+    monkeypatch.setattr(reclaim, "hold_back", no_flag)
+    with pytest.raises(AssertionError):
+        await stories.a_take_after_the_pause(stage)
+
+
+async def test_rule_16_without_the_batch_held_first_a_pause_overlooks_a_grant(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def later(session: Any, batch_id: Any, *, by: str) -> None:
+        """The chunks are held back before the batch is held."""
+
+    monkeypatch.setattr(pauses, "begin", later)
+    with (
+        without(stage.resources.engine, BATCH, f"wake_at IS NOT NULL {WEAK}"),
+        pytest.raises(AssertionError),
+    ):
+        await stories.a_pause_beside_a_dispatch(stage)
+
+
+async def test_rule_16_without_the_locks_a_pause_overlooks_a_grant_of_what_waited(stage: Stage) -> None:
+    locks = "state <> 'DONE' AND NOT paused ORDER BY id FOR UPDATE"
+    with (
+        without(stage.resources.engine, locks, locks.replace("state <> 'DONE'", "state = 'READY'")),
+        pytest.raises(AssertionError),
+    ):
+        await stories.a_pause_beside_a_grant_of_what_waited(stage)
+
+
+async def test_rule_16_without_a_second_look_a_dispatch_feeds_a_paused_batch(stage: Stage) -> None:
+    with (
+        without(stage.resources.engine, "stop_as, paused_at IS NOT NULL", "stop_as, false"),
+        pytest.raises(AssertionError),
+    ):
+        await stories.a_dispatch_beside_a_pause(stage)
+
+
+@pytest.mark.parametrize("end", ["END, now()", "END, token"])
+async def test_rule_16_without_the_pause_in_what_was_lost_it_starts(stage: Stage, end: str) -> None:
+    held_back = f"CASE WHEN paused THEN 'WAITING' ELSE 'READY' {end}"
+    with (
+        without(stage.resources.engine, held_back, held_back.replace("paused", "false")),
+        pytest.raises(AssertionError),
+    ):
+        await stories.a_loss_in_a_paused_batch(stage)
 
 
 async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stage) -> None:

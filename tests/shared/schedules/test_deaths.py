@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.batches import redriving
+from shared.batches.redrive import RedriveKind, redrive_batch
 from shared.pausing import Point
 from tests.shared.conftest import done
 from tests.shared.schedules.stage import Stage
@@ -33,12 +35,17 @@ class Mortal:
 
 
 async def live(stage: Stage, mortal: Mortal, *, stopped: bool) -> None:
-    """A life with everything in it: spread, grant, a loss, a split, flushes, closes, and maybe a stop."""
+    """A life with everything in it: spread, grant, a pause, a loss, a split, flushes, closes,
+    and maybe a stop."""
     batch_id = await stage.mill.open_batch(8)
     await mortal.move(stage.mill.advance(batch_id))
     await stage.mill.advance(batch_id)
     await stage.mill.sql("UPDATE batches SET seconds_per_file = 0.125 WHERE id = :b", b=batch_id)
     await mortal.move(stage.mill.dispatch())
+    await stage.mill.dispatch()
+    await mortal.move(stage.pause(batch_id))
+    await mortal.move(stage.resume(batch_id))
+    await stage.resume(batch_id)
     await stage.mill.dispatch()
     await mortal.move(stage.mill.take())
     await stage.mill.take()
@@ -72,7 +79,7 @@ async def test_a_death_inside_the_drain(stage: Stage) -> None:
     assert mortal.died
 
 
-@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("at", range(8))
 async def test_a_death_between_a_commit_and_its_bells(stage: Stage, at: int) -> None:
     mortal = Mortal(stage, Point.COMMITTED)
     moves = 0
@@ -89,3 +96,28 @@ async def test_a_death_between_a_commit_and_its_bells(stage: Stage, at: int) -> 
     mortal.move = sometimes  # type: ignore[method-assign]
     await live(stage, mortal, stopped=False)
     assert mortal.died
+
+
+@pytest.mark.parametrize("point", [Point.SPREAD_LOCKED, Point.SPREAD_PAGE])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_death_while_a_redrive_reads(
+    stage: Stage, point: Point, monkeypatch: pytest.MonkeyPatch, *, stopped: bool
+) -> None:
+    monkeypatch.setattr(redriving, "SCAN", 2)
+    old = await stage.mill.open_batch(5)
+    await stage.mill.advance(old)
+    await stage.mill.dispatch()
+    while (held := await stage.mill.take()) is not None:
+        ends = [done(held.chunk, file, "CORRUPT_FILE") for file in held.files]
+        await stage.mill.close(held.chunk, ends)
+        await stage.mill.dispatch()
+    await stage.bring_to_end(old)
+    async with stage.resources.unit_of_work() as uow:
+        batch = await redrive_batch(uow, stage.mill.project_id, old, RedriveKind.FAILED)
+        await uow.commit()
+    assert await stage.conductor.killed(stage.mill.advance(batch.id), point)
+    if stopped:
+        await stage.cancel(batch.id)
+    await stage.bring_to_end(batch.id)
+    await stage.mill.assert_exact(batch.id, "CANCELLED" if stopped else "COMPLETED")
+    assert (await stage.mill.batch(batch.id)).total == 5

@@ -4,6 +4,7 @@ end. `HYPOTHESIS_PROFILE=long` looks for more of them, each time for others."""
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -211,6 +212,30 @@ class Histories(RuleBasedStateMachine):
         except Conflict:
             return
 
+    @rule(data=st.data(), resumes=st.booleans())
+    @precondition(lambda self: self.batches)
+    def pause(self, data: st.DataObject, *, resumes: bool) -> None:
+        move = self.stage.resume if resumes else self.stage.pause
+        try:
+            self.run(move(data.draw(st.sampled_from(self.batches))))
+        except Conflict:
+            return
+
+    @rule(data=st.data(), count=st.sampled_from([None, 1, 3]))
+    @precondition(lambda self: self.batches)
+    def threshold(self, data: st.DataObject, count: int | None) -> None:
+        try:
+            self.run(self.stage.set_threshold(data.draw(st.sampled_from(self.batches)), count))
+        except Conflict:
+            return
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.held)
+    def fail(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from(self.held))
+        ends = [done(held.chunk, file, "CORRUPT_FILE") for file in held.files]
+        self.run(self.stage.mill.close(held.chunk, ends))
+
     @rule(data=st.data())
     @precondition(lambda self: self.batches)
     def cancel_file(self, data: st.DataObject) -> None:
@@ -262,6 +287,16 @@ class Histories(RuleBasedStateMachine):
         assert lost == 0
 
     @invariant()
+    def nothing_of_a_paused_batch_may_start(self) -> None:
+        ready = self.run(
+            self.stage.mill.one(
+                "SELECT count(*) FROM chunks c JOIN batches b ON b.id = c.batch_id"
+                " WHERE b.paused_at IS NOT NULL AND c.state = 'READY'"
+            )
+        )
+        assert ready == 0
+
+    @invariant()
     def no_file_lies_in_two_chunks(self) -> None:
         twice = self.run(
             self.stage.mill.one(
@@ -284,6 +319,9 @@ class Histories(RuleBasedStateMachine):
         try:
             if self.batches:
                 await limit(mill)
+            for batch_id in self.batches:
+                with suppress(Conflict):
+                    await self.stage.resume(batch_id)
             for batch_id in self.batches:
                 await self.stage.bring_to_end(batch_id)
                 row = await mill.batch(batch_id)
