@@ -131,7 +131,7 @@ class LiveStack:
         assert len({job["directory_file_id"] for job in jobs}) == files
         assert row["total"] == files == row["ok"] + row["failed"] + row["cancelled"] + row["unmapped"]
         for job in jobs:
-            if job["status"] == "COMPLETED":
+            if job["status"] == "COMPLETED" and job["reused_from"] is None:
                 assert job["result_key"].endswith(f"{job['id']}/{job['token']}.json.zst")
         assert self.sql("SELECT count(*) FROM chunks WHERE batch_id = $1::uuid", bare)[0][0] == 0
 

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 
 from services.worker.engines.port import Extractor, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
+from services.worker.engines.version import engine_version
 from services.worker.llm import LanguageModel
 from services.worker.tally import Tally
 from shared.config import Extract, Settings
@@ -38,8 +39,9 @@ QUARANTINE_S = (1.0, 30.0)
 
 @dataclass(slots=True)
 class Runtime:
-    """One process's means. `extractor` is there when values are taken out by a model elsewhere; `stopping` is
-    set when the worker was asked to leave."""
+    """One process's means. `extractor` is there when values are taken out by a model elsewhere; `engine` is
+    the version of what reads documents here, None when no result shall be found again; `stopping` is set when
+    the worker was asked to leave."""
 
     resources: Resources
     beats: Resources
@@ -47,6 +49,7 @@ class Runtime:
     sandbox: Sandboxed
     scratch: Path
     extractor: Extractor | None = None
+    engine: str | None = None
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
@@ -139,7 +142,7 @@ async def open_runtime(
         resources.storage.hold_to(mark)
     beats = open_resources(settings, name="beat", pool_size=2 if many else 1, queue=resources.queue)
     scratch = Path(tempfile.mkdtemp(prefix="batchmill-worker-"))
-    runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor)
+    runtime = Runtime(resources, beats, queues, Sandbox(), scratch, extractor, engine_version())
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
         asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
@@ -195,6 +198,7 @@ async def _stay_visible(runtime: Runtime) -> None:
                         queues=runtime.queues,
                         slots=1,
                         side_by_side=runtime.side_by_side(JobType.EXTRACT.queue),
+                        engine=runtime.engine,
                     )
                     enlisted = True
                 else:

@@ -17,8 +17,9 @@ class Batch(Base):
     """One job over every file of a directory.
 
     `last_pos` freezes the file list, `cursor_pos` is how far it was spread, `total` the files spread so
-    far, `fed_seq` how many of them were granted. `wake_at` is never null before the end: nothing can be
-    stuck without a due time. `seconds_per_file` is the running average that sizes its chunks.
+    far, `fed_seq` how many of them were granted, `reused` how many of those that are `ok` never ran.
+    `wake_at` is never null before the end: nothing can be stuck without a due time. `seconds_per_file` is the
+    running average that sizes its chunks.
     """
 
     __tablename__ = "batches"
@@ -35,6 +36,7 @@ class Batch(Base):
             "(spread_done AND stop_as IS NULL AND ok + failed + cancelled + unmapped = total))",
             name="exact",
         ),
+        CheckConstraint("reused <= ok", name="reused"),
         CheckConstraint("status <> 'FAILED' OR failure_code IS NOT NULL", name="why"),
         Index("ix_batches_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
         Index(
@@ -67,6 +69,7 @@ class Batch(Base):
     failed: Mapped[int] = mapped_column(server_default="0")
     cancelled: Mapped[int] = mapped_column(server_default="0")
     unmapped: Mapped[int] = mapped_column(server_default="0")
+    reused: Mapped[int] = mapped_column(server_default="0")
     stop_as: Mapped[str | None]
     stop_at: Mapped[datetime | None]
     failure_code: Mapped[str | None]

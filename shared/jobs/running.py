@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim, repository
+from shared.jobs import ledger, reclaim, repository, reuse
 from shared.jobs.codes import FailureCode
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
@@ -84,7 +84,7 @@ async def flush(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> H
     hand = _hand(await ledger.hold(uow.session, chunk))
     await reach(Point.CHUNK_HELD)
     if hand is not Hand.FENCED and ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
         await uow.commit()
     return hand
 
@@ -107,7 +107,7 @@ async def close(
     if hand is Hand.FENCED:
         return hand
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     await reach(Point.FLUSHED)
     if hand is Hand.STOP:
         await ledger.cancel_open(uow.session, chunk)
@@ -126,7 +126,7 @@ async def suspect(
     if hand is Hand.FENCED:
         return hand
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     if hand is Hand.STOP:
         await _end_stopped(uow, chunk)
     elif chunk.size > 1:
@@ -152,7 +152,7 @@ async def release(
         return hand
     await reach(Point.CHUNK_HELD)
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     if hand is Hand.STOP:
         await _end_stopped(uow, chunk)
     elif not await ledger.close(uow.session, chunk, seconds=0):
@@ -187,6 +187,11 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
 async def next_due(uow: UnitOfWork, queue: str) -> float | None:
     """In how many seconds the next chunk of the queue may start; None when there is none."""
     return await ledger.next_due(uow.session, queue)
+
+
+async def _write(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> None:
+    await ledger.write_ends(uow.session, chunk, ends)
+    await reuse.keep(uow.session, chunk, ends)
 
 
 async def _end_stopped(uow: UnitOfWork, chunk: TakenChunk) -> None:
