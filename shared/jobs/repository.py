@@ -45,7 +45,9 @@ async def add_reused(session: AsyncSession, job: Job, known: Reusable) -> Job:
     """A job without a batch that has its end: it shares the result of another."""
     job.status, job.reused_from, job.result_key = JobStatus.COMPLETED, known.job_id, known.result_key
     job.pages, job.engine, job.finished_at = known.pages, known.engine, func.now()
-    return await add_alone(session, job)
+    await add_alone(session, job)
+    await session.refresh(job)
+    return job
 
 
 async def hide(session: AsyncSession, job_id: UUID) -> None:
