@@ -74,7 +74,7 @@ class Mill:
     async def add_worker(self) -> UUID:
         worker_id = uuid4()
         async with self.resources.unit_of_work() as uow:
-            await worker_service.enlist(uow, worker_id, queues=[QUEUE], slots=1)
+            await worker_service.enlist(uow, worker_id, queues=[QUEUE], slots=1, engine=self.engine)
         self.workers.append(worker_id)
         return worker_id
 
