@@ -9,7 +9,7 @@ from shared.db.base import Base
 from shared.directories.model import Directory, DirectoryFile
 from shared.files.model import File
 from shared.installation.model import Fact
-from shared.jobs.model import Chunk, Job
+from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
 from shared.workers.model import Sweep, Tally, Worker
@@ -26,6 +26,7 @@ TABLES = (
     Batch,
     BatchEvent,
     Job,
+    ReusableResult,
     Chunk,
     Worker,
     Sweep,

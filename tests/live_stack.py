@@ -102,9 +102,24 @@ class LiveStack:
         self.wait_for(lambda: self.client.batches.get(batch_id).status in FINAL, within_s=within_s)
         return str(self.client.batches.get(batch_id).status)
 
-    def open_batch(self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST") -> str:
+    def anew(self, preset: str) -> str:
+        """A configuration like the preset by which every file is parsed, whatever was parsed before: the
+        stories share their files, and what is reused meets no worker."""
+        tier = preset.removeprefix("cfg-PARSE_").lower()
+        parameters: Any = {
+            "product_type": "parse_v2",
+            "tier": tier,
+            "version": "latest",
+            "disable_cache": True,
+        }
+        return self.client.configurations.create(name=f"{tier} anew", parameters=parameters).id
+
+    def open_batch(
+        self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST", *, reuse: bool = False
+    ) -> str:
         """A directory with these files, and a batch over it."""
         client = self.client
+        config = config if reuse else self.anew(config)
         directory = client.beta.directories.create(name="story", type="ephemeral")
         for name, content in files:
             client.beta.directories.files.upload(directory.id, upload_file=(name, content))
@@ -131,7 +146,7 @@ class LiveStack:
         assert len({job["directory_file_id"] for job in jobs}) == files
         assert row["total"] == files == row["ok"] + row["failed"] + row["cancelled"] + row["unmapped"]
         for job in jobs:
-            if job["status"] == "COMPLETED":
+            if job["status"] == "COMPLETED" and job["reused_from"] is None:
                 assert job["result_key"].endswith(f"{job['id']}/{job['token']}.json.zst")
         assert self.sql("SELECT count(*) FROM chunks WHERE batch_id = $1::uuid", bare)[0][0] == 0
 

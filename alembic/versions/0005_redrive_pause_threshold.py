@@ -1,11 +1,11 @@
 """batches that redrive others, pauses, and thresholds of failure
 
-Revision: 0005, after: 0002
+Revision: 0005, after: 0004
 """
 import sqlalchemy as sa
 from alembic import op
 revision = '0005'
-down_revision = '0002'
+down_revision = '0004'
 
 
 def upgrade() -> None:

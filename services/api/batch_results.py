@@ -36,6 +36,7 @@ class FileOut(BaseModel):
     error_message: str | None
     pages: int | None
     seconds: float | None
+    reused: bool
 
 
 def show(result: BatchResult, kind: JobType) -> FileOut:
@@ -53,6 +54,7 @@ def show(result: BatchResult, kind: JobType) -> FileOut:
         error_message=result.error_message,
         pages=result.pages,
         seconds=result.seconds,
+        reused=result.reused,
     )
 
 

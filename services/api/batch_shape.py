@@ -61,8 +61,9 @@ class ResultOut(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far a batch is, in files: an extension. `total` grows while the directory is read.
-    `files_per_second` is of files that were worked on; `eta_seconds` is null where nobody can tell."""
+    """How far a batch is, in files: an extension. `total` grows while the directory is read, `completed`
+    includes the `reused`. `files_per_second` is of files that were worked on; `eta_seconds` is null where
+    nobody can tell."""
 
     total: int
     unmapped: int
@@ -138,7 +139,7 @@ def show_result(result: BatchResult, kind: JobType) -> ResultOut:
 
 def show_progress(progress: Progress, waiting: dict[str, Any] | None) -> ProgressOut:
     """The counts, what they say of the pace (files worked on a second since the start), and why it waits."""
-    worked = progress.completed + progress.failed
+    worked = progress.completed - progress.reused + progress.failed
     pace = worked / progress.seconds if progress.seconds > 0 else 0.0
     return ProgressOut(
         total=progress.total,
@@ -148,7 +149,7 @@ def show_progress(progress: Progress, waiting: dict[str, Any] | None) -> Progres
         completed=progress.completed,
         failed=progress.failed,
         cancelled=progress.cancelled,
-        reused=0,
+        reused=progress.reused,
         files_per_second=round(pace, 3),
         eta_seconds=_eta(progress.pending + progress.running, pace, waiting or {}),
         waiting=waiting,

@@ -28,6 +28,7 @@ from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.model import File
 from shared.files.service import FileFilters
+from shared.jobs import service as job_service
 from shared.storage.port import BlobMissing
 
 router = APIRouter(tags=["files"])
@@ -159,8 +160,10 @@ async def get(uow: Uow, project_id: ProjectId, file_id: str, shown: Shown) -> Fi
 
 @router.delete(BASE + "/{file_id}", status_code=204)
 async def delete(uow: Uow, project_id: ProjectId, file_id: str) -> None:
-    """Hide it; directories and jobs that have it keep its bytes."""
-    await file_service.delete_file(uow, project_id, ids.parse(ids.Kind.FILE, file_id))
+    """Hide it; directories and jobs that have it keep its bytes. What was made of it is no longer reused."""
+    file = await file_service.get_file(uow, project_id, ids.parse(ids.Kind.FILE, file_id))
+    await file_service.delete_file(uow, project_id, file.id)
+    await job_service.forget_results_of(uow, project_id, file.sha256)
 
 
 @router.get(BASE + "/{file_id}/content")

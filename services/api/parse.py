@@ -193,6 +193,8 @@ async def get(
         document = await job_service.read_result(storage, view)
         if document is not None:
             parts = await asyncio.to_thread(_expanded, document, expand)
+            if view.reused and "job_metadata" in parts:
+                parts["job_metadata"] |= {"reused": True}
             answer = answer.model_copy(update=parts)
     return answer
 
@@ -203,6 +205,23 @@ async def cancel(uow: Uow, project_id: ProjectId, job_id: str) -> ParseJobOut:
     first keeps its result. A job that is final already: 409."""
     wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
     return show(await job_service.cancel_job(uow, project_id, JobType.PARSE, wanted))
+
+
+@router.delete(BASE + "/{job_id}")
+async def delete(
+    uow: Uow,
+    project_id: ProjectId,
+    job_id: str,
+    force: Annotated[bool, Query(description="Cancel it first if it is not final.")] = False,  # noqa: FBT002
+) -> dict[str, str]:
+    """Hide a job that is final; one that is not: 409, unless `force` cancels it first. Its result is no
+    longer reused; jobs that share it keep it."""
+    wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
+    await job_service.delete_job(uow, project_id, JobType.PARSE, wanted, force=force)
+    return {
+        "id": ids.show(ids.Kind.PARSE_JOB, wanted),
+        "project_id": ids.show(ids.Kind.PROJECT, project_id),
+    }
 
 
 def _pages(pages: list[dict[str, Any]] | None) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ from celery.signals import (
 
 from services.worker.doorstep import wait_for_storage
 from services.worker.engines.limits import hide_process
+from services.worker.engines.version import engine_version
 from services.worker.hearing import Hearing
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
 from services.worker.tasks import orchestrate
@@ -123,6 +124,8 @@ def run(queues: list[str], concurrency: int | None = None) -> None:
     settings = Settings()
     set_up(json=settings.log_json)
     mark = _hold_to_storage(settings)
+    # Kept for every process that is forked: it is the code that is loaded now which they run.
+    engine_version()
     process = WorkerProcess(settings, queues, mark=mark)
     app = build_app(process, settings.broker_url())
     slots = concurrency or settings.worker.concurrency

@@ -18,6 +18,7 @@ from shared.db.outage import will_pass
 from shared.jobs import limiting, running
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
+from shared.jobs.recipe import recipe_of
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
 from shared.pausing import Point, reach
 from shared.storage.port import BlobMissing, StorageDown
@@ -45,6 +46,7 @@ class ChunkRun:
             if assignment.chunk.job_type == JobType.EXTRACT
             else None
         )
+        self._recipe = _recipe(runtime, assignment)
         self._heart = heart
         self._ends: list[JobEnd] = []
         self._flushed_at = time.monotonic()
@@ -170,6 +172,7 @@ class ChunkRun:
             pages=outcome.pages,
             seconds=outcome.seconds,
             engine=outcome.engine,
+            recipe=None if key is None else self._recipe,
         )
 
     async def _flush(self) -> bool:
@@ -270,6 +273,13 @@ async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:
 def result_key(chunk: TakenChunk, file: FileToRun) -> str:
     """Where the result of this take of this file lies."""
     return f"p/{chunk.project_id}/r/{file.job_id}/{chunk.token}.json.zst"
+
+
+def _recipe(runtime: Runtime, assignment: Assignment) -> bytes | None:
+    """What results of this chunk may be found again by; those of extractions are not."""
+    if runtime.engine is None or assignment.chunk.job_type != JobType.PARSE:
+        return None
+    return recipe_of(assignment.parameters, runtime.engine)
 
 
 def _trouble_of_ours(error: OSError | MemoryError) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from services.worker.engines.port import Extractor, ParseRequest, Sandboxed
 from services.worker.engines.sandbox import Sandbox
 from services.worker.engines.scratch import PrivateFolder
+from services.worker.engines.version import engine_version
 from services.worker.llm import LanguageModel
 from services.worker.tally import Tally
 from shared.config import Extract, Settings
@@ -39,9 +40,10 @@ QUARANTINE_S = (1.0, 30.0)
 @dataclass(slots=True)
 class Runtime:
     """One process's means. `scratch` is for copies of documents, in the folder `copies` if it made one for
-    them. `extractor` is there when values are taken out by a model elsewhere; `stopping` is set when the
-    worker was asked to leave. `held` are the tokens of the chunks it works on, and whoever takes or gives
-    back by them has `looking`; `in_doubt` says that it may have taken others without knowing."""
+    them. `extractor` is there when values are taken out by a model elsewhere; `engine` is the version of what
+    reads documents here, None when no result shall be found again; `stopping` is set when the worker was
+    asked to leave. `held` are the tokens of the chunks it works on, and whoever takes or gives back by them
+    has `looking`; `in_doubt` says that it may have taken others without knowing."""
 
     resources: Resources
     beats: Resources
@@ -50,6 +52,7 @@ class Runtime:
     scratch: Path
     extractor: Extractor | None = None
     copies: PrivateFolder | None = None
+    engine: str | None = None
     worker_id: UUID = field(default_factory=uuid4)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     drained: bool = False
@@ -156,7 +159,7 @@ async def open_runtime(
         resources.storage.hold_to(mark)
     beats = open_resources(settings, name="beat", pool_size=2 if many else 1, queue=resources.queue)
     copies = PrivateFolder("batchmill-worker-")
-    runtime = Runtime(resources, beats, queues, Sandbox(), copies.path, extractor, copies=copies)
+    runtime = Runtime(resources, beats, queues, Sandbox(), copies.path, extractor, copies, engine_version())
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
         asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
@@ -213,6 +216,7 @@ async def _stay_visible(runtime: Runtime) -> None:
                         queues=runtime.queues,
                         slots=1,
                         side_by_side=runtime.side_by_side(JobType.EXTRACT.queue),
+                        engine=runtime.engine,
                     )
                     enlisted = True
                 else:

@@ -5,10 +5,12 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from shared.batches import draining, orchestration, pauses, redriving
+from shared.batches import draining, orchestration, pauses, redriving, spreading
 from shared.batches.orchestration import OpenBatch
+from shared.batches.spreading import Spread
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import reclaim
+from shared.jobs import service as job_service
 from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Dispatch
 
@@ -28,8 +30,9 @@ class Step(Enum):
     ENDED = "ended"
 
 
-async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> Step:
-    """Move the batch as far as it goes in about two seconds, in short transactions.
+async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID, *, engine: str | None = None) -> Step:
+    """Move the batch as far as it goes in about two seconds, in short transactions. `engine` is the version
+    of the engines here: while no worker is there to say its own, results of this one are reused.
 
     If there is more to do it rings itself, at most twice a second (protocol rule 14a). Every transaction
     leaves a due time behind, so a process that dies on any line costs a wait and nothing else.
@@ -37,7 +40,7 @@ async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> Step:
     deadline = time.monotonic() + SLICE_S
     while True:
         async with unit_of_work() as uow:
-            step = await _step(uow, batch_id)
+            step = await _step(uow, batch_id, engine)
             if step is Step.FIRST_PAGE or (step is Step.MOVED and time.monotonic() > deadline):
                 if await orchestration.may_ring_again(uow.session, batch_id):
                     uow.ring(Advance(batch_id))
@@ -63,7 +66,7 @@ async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
         await uow.commit()
 
 
-async def _step(uow: UnitOfWork, batch_id: UUID) -> Step:
+async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None) -> Step:
     batch = await orchestration.lock(uow.session, batch_id)
     if batch is None:
         return Step.ENDED
@@ -72,7 +75,7 @@ async def _step(uow: UnitOfWork, batch_id: UUID) -> Step:
     if batch.status == "PENDING":
         await _start(uow, batch)
     if not batch.spread_done:
-        return await _spread(uow, batch)
+        return await _spread(uow, batch, engine)
     return await _settle(uow, batch)
 
 
@@ -81,7 +84,7 @@ async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
     await orchestration.add_event(uow.session, batch.id, "batch.running", {"status": "RUNNING"})
 
 
-async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
+async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step:
     if batch.total == 0 and not await orchestration.directory_is_live(uow.session, batch.directory_id):
         await draining.stop(
             uow.session,
@@ -92,22 +95,24 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch) -> Step:
         )
         return Step.MOVED
     await reach(Point.SPREAD_LOCKED)
-    scanned, total = await _page(uow, batch)
+    page = await _page(uow, batch, engine)
     await reach(Point.SPREAD_PAGE)
-    if scanned:
+    if page.opened:
         # Work may start while the rest is still read: the first page is enough to grant from.
         uow.ring(Dispatch(batch.project_id, batch.job_type))
-    if scanned == orchestration.PAGE and batch.total == 0 < total:
+    if page.scanned == spreading.PAGE and page.opened and batch.total == 0:
         # Let the lane be dispatched before the rest is read: a first job must not wait for a million.
         return Step.FIRST_PAGE
-    # A last page may be an empty one: then nobody will ring, and settle is left to do.
-    return Step.MOVED if scanned in (0, orchestration.PAGE) else await _after_last_page(uow, batch)
+    # A last page may be empty, or leave nothing to run: then nobody will ring, and settle is left to do.
+    ended = page.scanned in (0, spreading.PAGE) or page.left == 0
+    return Step.MOVED if ended else await _after_last_page(uow, batch)
 
 
-async def _page(uow: UnitOfWork, batch: OpenBatch) -> tuple[int, int]:
+async def _page(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Spread:
     if batch.redrive:
         return await redriving.spread_page(uow.session, batch.id)
-    return await orchestration.spread_page(uow.session, batch.id)
+    recipe = await job_service.recipe_of_batch(uow, batch.id, batch.job_type, engine=engine)
+    return await spreading.spread_page(uow.session, batch.id, recipe=recipe)
 
 
 async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:

@@ -34,11 +34,13 @@ async def stop_if_hopeless(session: AsyncSession, batch_id: UUID) -> bool:
         text(
             "UPDATE batches SET stop_as = 'FAILED', stop_at = now(), wake_at = now(), updated_at = now(),"
             " failure_code = :code, failure_message = format('%s of %s files that were worked on failed; the"
-            " threshold is %s. What finished keeps its results.', failed, ok + failed, concat_ws(' or ',"
+            " threshold is %s. What finished keeps its results.', failed, ok - reused + failed,"
+            "  concat_ws(' or ',"
             "  fail_limit || CASE fail_limit WHEN 1 THEN ' file' ELSE ' files' END,"
             "  fail_percent || ' % of ' || fail_after || ' or more'))"
             " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL AND (failed >= fail_limit"
-            "  OR ok + failed >= fail_after AND failed * 100.0 >= fail_percent * (ok + failed))"
+            "  OR ok - reused + failed >= fail_after"
+            "   AND failed * 100.0 >= fail_percent * (ok - reused + failed))"
             " RETURNING true"
         ),
         {"b": batch_id, "code": CODE},
@@ -86,20 +88,22 @@ async def cancel_unfed(session: AsyncSession, batch: OpenBatch, *, slice_size: i
 
 async def recount(session: AsyncSession, batch_id: UUID) -> None:
     """Take the sums of what was granted from the jobs themselves, and drop the counts nobody folded: they
-    cannot be trusted where a fold throws again and again. Files of live chunks are left to their close.
+    cannot be trusted where a fold throws again and again. Files of live chunks are left to their close; those
+    that were reused are counted wherever they lie, since spread.
 
     The caller holds the batch. One statement, so one snapshot: a chunk that closes meanwhile is live in it.
     """
     await session.execute(
         text(
             "WITH gone AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'),"
-            " s AS (SELECT count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
+            " s AS (SELECT count(*) FILTER (WHERE j.status = 'COMPLETED' AND j.reused_from IS NULL) ok,"
             "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
             "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled"
             "  FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE b.id = :b AND j.seq <= b.fed_seq"
             "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = :b AND c.state <> 'DONE'"
             "   AND j.seq BETWEEN c.lo AND c.hi))"
-            " UPDATE batches b SET ok = s.ok, failed = s.failed, cancelled = s.cancelled, updated_at = now()"
+            " UPDATE batches b SET ok = b.reused + s.ok, failed = s.failed, cancelled = s.cancelled,"
+            "  updated_at = now()"
             " FROM s WHERE b.id = :b"
         ),
         {"b": batch_id},

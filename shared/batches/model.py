@@ -17,10 +17,11 @@ class Batch(Base):
     """One job over every file of a directory.
 
     `last_pos` freezes the file list, `cursor_pos` is how far it was spread, `total` the files spread so
-    far, `fed_seq` how many of them were granted. `wake_at` is never null before the end: nothing can be
-    stuck without a due time. `seconds_per_file` is the running average that sizes its chunks.
-    `redrive_of` is the final batch it runs files of again: those that ended badly, or what changed since.
-    `fail_limit`, or `fail_percent` of `fail_after` files and more, is what makes it hopeless.
+    far, `fed_seq` how many of them were granted, `reused` how many of those that are `ok` never ran.
+    `wake_at` is never null before the end: nothing can be stuck without a due time. `seconds_per_file` is
+    the running average that sizes its chunks. `redrive_of` is the final batch it runs files of again: those
+    that ended badly, or what changed since. `fail_limit`, or `fail_percent` of `fail_after` files and more,
+    is what makes it hopeless.
     """
 
     __tablename__ = "batches"
@@ -37,6 +38,7 @@ class Batch(Base):
             "(spread_done AND stop_as IS NULL AND ok + failed + cancelled + unmapped = total))",
             name="exact",
         ),
+        CheckConstraint("reused <= ok", name="reused"),
         CheckConstraint("status <> 'FAILED' OR failure_code IS NOT NULL", name="why"),
         CheckConstraint("(redrive_of IS NULL) = (redrive_kind IS NULL)", name="redrive"),
         CheckConstraint("redrive_kind IN ('FAILED', 'CHANGED')", name="redrive_kind"),
@@ -74,6 +76,7 @@ class Batch(Base):
     failed: Mapped[int] = mapped_column(server_default="0")
     cancelled: Mapped[int] = mapped_column(server_default="0")
     unmapped: Mapped[int] = mapped_column(server_default="0")
+    reused: Mapped[int] = mapped_column(server_default="0")
     stop_as: Mapped[str | None]
     stop_at: Mapped[datetime | None]
     failure_code: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""The statements of advance and dispatch: lock, spread, feed, fold, settle.
+"""The statements of advance and dispatch: lock, feed, fold, settle.
 
 Everything that can open work first holds the batch's row (protocol rule 5): lock in one statement, ask in
 the next, READ COMMITTED.
@@ -15,8 +15,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.savepoint import apart
-
-PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +93,6 @@ async def directory_is_live(session: AsyncSession, directory_id: UUID) -> bool:
     return found.scalar_one_or_none() is True
 
 
-async def spread_page(session: AsyncSession, batch_id: UUID) -> tuple[int, int]:
-    """Make the jobs of the next page of the directory and move the cursor, in one statement.
-
-    Files deleted since the batch was opened become rows without a job; files deleted before are not part
-    of it. Answers how many source files the page had (fewer than `PAGE`: the directory was read) and how
-    many files the batch has now.
-    """
-    found = await session.execute(
-        text(
-            "WITH b AS (SELECT * FROM batches WHERE id = :b),"
-            " page AS MATERIALIZED (SELECT f.* FROM directory_files f, b"
-            "  WHERE f.directory_id = b.source_directory_id AND f.pos > b.cursor_pos AND f.pos <= b.last_pos"
-            "  ORDER BY f.pos LIMIT :n),"
-            " made AS (INSERT INTO jobs (project_id, job_type, batch_id, seq, directory_file_id, file_id,"
-            "   name, size_bytes, sha256, status, error_message, finished_at)"
-            "  SELECT b.project_id, b.job_type, b.id, b.total + row_number() OVER (ORDER BY p.pos), p.id,"
-            "   p.file_id, p.display_name, p.size_bytes, p.sha256,"
-            "   CASE WHEN p.deleted_at IS NULL THEN 'PENDING' ELSE 'UNMAPPED' END,"
-            "   CASE WHEN p.deleted_at IS NULL THEN NULL"
-            "    ELSE 'The file was deleted before a job was made for it.' END,"
-            "   CASE WHEN p.deleted_at IS NULL THEN NULL ELSE now() END"
-            "  FROM page p, b WHERE p.deleted_at IS NULL OR p.deleted_at > b.created_at RETURNING status)"
-            " UPDATE batches SET cursor_pos = coalesce((SELECT max(pos) FROM page), batches.cursor_pos),"
-            "  total = batches.total + (SELECT count(*) FROM made),"
-            "  unmapped = batches.unmapped + (SELECT count(*) FROM made WHERE status = 'UNMAPPED'),"
-            "  spread_done = (SELECT count(*) FROM page) < :n, updated_at = now(),"
-            "  wake_at = now() + interval '5 s'"
-            " WHERE id = :b RETURNING (SELECT count(*) FROM page), total"
-        ),
-        {"b": batch_id, "n": PAGE},
-    )
-    scanned, total = found.one()
-    return int(scanned), int(total)
-
-
 async def cut(
     session: AsyncSession, batch: OpenBatch, *, size: int, most: int
 ) -> Sequence[tuple[int, int, int]]:
@@ -179,7 +142,8 @@ async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int)
         text(
             "INSERT INTO chunks (project_id, job_type, queue, batch_id, lo, hi, size, rank, state,"
             "  ok, failed, cancelled)"
-            " SELECT :p, :t, '', :b, :lo, :hi, 0, 0, 'DONE', count(*) FILTER (WHERE status = 'COMPLETED'),"
+            " SELECT :p, :t, '', :b, :lo, :hi, 0, 0, 'DONE',"
+            "  count(*) FILTER (WHERE status = 'COMPLETED' AND reused_from IS NULL),"
             "  count(*) FILTER (WHERE status = 'FAILED'), count(*) FILTER (WHERE status = 'CANCELLED')"
             " FROM jobs WHERE batch_id = :b AND seq BETWEEN :lo AND :hi"
         ),

@@ -4,16 +4,17 @@ Its list is frozen as any batch's: by the rows of the old one, which never chang
 caller of a page holds the new batch's row since an earlier statement (protocol rule 5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.batches import spreading
 from shared.batches.model import Batch
+from shared.batches.spreading import Spread
 
-PAGE = 5_000
 SCAN = 20_000
 """Rows of the old batch that one page looks at: few of them may have failed, and a page stays short."""
 ANSWERED_S = 60.0
@@ -64,7 +65,9 @@ _MAKE = (
     "  unmapped = batches.unmapped + (SELECT count(*) FROM made WHERE status = 'UNMAPPED'),"
     "  spread_done = CAST(:cursor AS bigint) IS NULL AND (SELECT count(*) FROM page) < :n,"
     "  updated_at = now(), wake_at = now() + interval '5 s'"
-    " WHERE id = :b RETURNING (SELECT count(*) FROM page), total"
+    " WHERE id = :b RETURNING (SELECT count(*) FROM page) AS scanned,"
+    "  (SELECT count(*) FROM made WHERE status = 'PENDING') AS opened, total,"
+    "  total - ok - failed - cancelled - batches.unmapped AS left"
 )
 
 
@@ -82,23 +85,22 @@ class _Place:
     last_pos: int
 
 
-async def spread_page(session: AsyncSession, batch_id: UUID) -> tuple[int, int]:
-    """Make the jobs of the next page and move the cursor, in one statement; like the page of a directory it
-    answers how many files it had (fewer than `PAGE`: all is read) and how many the batch has now."""
+async def spread_page(session: AsyncSession, batch_id: UUID) -> Spread:
+    """Make the jobs of the next page and move the cursor, in one statement; like the page of a directory, but
+    nothing is reused: what is run again, is run."""
     here = await _place(session, batch_id)
-    given = {"b": batch_id, "n": PAGE}
+    given = {"b": batch_id, "n": spreading.PAGE}
     if here.cursor < 0:
         lo = here.jobs + here.cursor
         hi = min(lo + SCAN, here.jobs)
         page = _FROM_JOBS.format(jobs=_JOBS[here.kind])
         given |= {"o": here.old, "lo": lo, "hi": hi, "cursor": hi - here.jobs}
         found = await session.execute(text(_MAKE.format(page=page)), given)
-        return PAGE, int(found.one().total)
+        return replace(Spread(*found.one()), scanned=spreading.PAGE)
     lo = max(here.cursor, here.after)
     given |= {"d": here.directory_id, "lo": lo, "hi": here.last_pos, "cursor": None}
     found = await session.execute(text(_MAKE.format(page=_FROM_DIRECTORY)), given)
-    scanned, total = found.one()
-    return int(scanned), int(total)
+    return Spread(*found.one())
 
 
 async def _place(session: AsyncSession, batch_id: UUID) -> _Place:

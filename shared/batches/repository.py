@@ -39,11 +39,13 @@ class BatchResult:
     error_message: str | None
     pages: int | None
     seconds: float | None
+    reused: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is, counted in files. `total` grows until the directory was read."""
+    """How far a batch is, counted in files. `total` grows until the directory was read; `reused` are
+    among the `completed`."""
 
     total: int
     unmapped: int
@@ -52,6 +54,7 @@ class Progress:
     completed: int
     failed: int
     cancelled: int
+    reused: int
     seconds: float
 
 
@@ -192,7 +195,7 @@ async def results(
             "  CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c"
             "    WHERE c.batch_id = j.batch_id AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi)"
             "   THEN 'RUNNING' ELSE j.status END,"
-            "  j.error_code, j.error_message, j.pages, j.seconds"
+            "  j.error_code, j.error_message, j.pages, j.seconds, j.reused_from IS NOT NULL"
             " FROM jobs j JOIN directory_files d ON d.id = j.directory_file_id"
             " WHERE j.batch_id = :b AND j.seq > :after ORDER BY j.seq LIMIT :n"
         ),
@@ -207,7 +210,7 @@ async def progress(session: AsyncSession, batch_id: UUID) -> Progress:
         text(
             "SELECT b.total, b.unmapped,"
             " b.total - b.unmapped - b.ok - b.failed - b.cancelled - c.ended - c.held,"
-            " c.held, b.ok + c.ok, b.failed + c.failed, b.cancelled + c.cancelled,"
+            " c.held, b.ok + c.ok, b.failed + c.failed, b.cancelled + c.cancelled, b.reused,"
             " extract(epoch FROM coalesce(b.finished_at, now()) - coalesce(b.started_at, b.created_at))"
             " FROM batches b, LATERAL (SELECT"
             "  coalesce(sum(ok + failed + cancelled), 0) AS ended, coalesce(sum(ok), 0) AS ok,"
@@ -217,14 +220,16 @@ async def progress(session: AsyncSession, batch_id: UUID) -> Progress:
         ),
         {"b": batch_id},
     )
-    total, unmapped, pending, running, completed, failed, cancelled, seconds = row.one()
+    *counts, seconds = row.one()
+    total, unmapped, pending, running, completed, failed, cancelled, reused = map(int, counts)
     return Progress(
-        int(total),
-        int(unmapped),
-        max(int(pending), 0),
-        int(running),
-        int(completed),
-        int(failed),
-        int(cancelled),
+        total,
+        unmapped,
+        max(pending, 0),
+        running,
+        completed,
+        failed,
+        cancelled,
+        reused,
         float(seconds),
     )

@@ -249,7 +249,7 @@ async def close(session: AsyncSession, chunk: TakenChunk, *, seconds: float) -> 
             text(
                 "UPDATE chunks c SET state = 'DONE', token = NULL, due_at = now(), seconds = :s,"
                 " ok = s.ok, failed = s.failed, cancelled = s.cancelled FROM (SELECT"
-                "  count(*) FILTER (WHERE status = 'COMPLETED') ok,"
+                "  count(*) FILTER (WHERE status = 'COMPLETED' AND reused_from IS NULL) ok,"
                 "  count(*) FILTER (WHERE status = 'FAILED') failed,"
                 "  count(*) FILTER (WHERE status = 'CANCELLED') cancelled,"
                 "  count(*) FILTER (WHERE status = 'PENDING') open"

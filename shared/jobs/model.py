@@ -16,6 +16,8 @@ class Job(Base):
 
     `config`, `configuration_id` and `file_input` (the input as its caller named it) are of jobs that came
     alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input.
+    `reused_from`: the job that made the result which this one shares; it never changes, and no worker met
+    this one. The blob of a result lives as long as the job that made it, or one that shares it.
     """
 
     __tablename__ = "jobs"
@@ -27,6 +29,7 @@ class Job(Base):
         CheckConstraint("status <> 'FAILED' OR error_code IS NOT NULL", name="why"),
         Index("uq_jobs_batch_seq", "batch_id", "seq", unique=True),
         Index("ix_jobs_project", "project_id", "job_type", "id"),
+        Index("ix_jobs_reused", "reused_from", postgresql_where=text("reused_from IS NOT NULL")),
         {
             "postgresql_with": {
                 "fillfactor": 50,
@@ -57,12 +60,38 @@ class Job(Base):
     configuration_id: Mapped[str | None]
     file_input: Mapped[str | None]
     parse_job_id: Mapped[UUID | None]
+    reused_from: Mapped[UUID | None]
     pages: Mapped[int | None]
     seconds: Mapped[float | None] = mapped_column(Double)
     engine: Mapped[str | None]
     created_at: Mapped[datetime] = born()
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+
+class ReusableResult(Base):
+    """Which job made the result that a document of these bytes and this kind of name has by this recipe.
+
+    It names the job and nothing else, without a foreign key (whose check would write to the job): whoever
+    reads it reads the job too, and one that is gone or deleted counts for nothing.
+    """
+
+    __tablename__ = "reusable_results"
+
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sha256: Mapped[bytes] = mapped_column(primary_key=True)
+    recipe: Mapped[bytes] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[UUID]
+
+
+def kind_of_name(name: str) -> str:
+    """SQL: what the name in the column or expression `name` says of its document, for that decides how text
+    is read: the extension of an ordinary name. Any other name is a kind of its own."""
+    return (
+        f"coalesce(lower(substring({name} FROM '[^/.][.]([A-Za-z0-9_]{{1,16}})$')),"
+        f" '/' || encode(sha256(convert_to({name}, 'UTF8')), 'hex'))"
+    )
 
 
 class Chunk(Base):

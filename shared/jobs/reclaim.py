@@ -85,7 +85,7 @@ async def split(session: AsyncSession, chunk: TakenChunk, *, after: float = 0) -
             "  ok, failed, cancelled)"
             " SELECT project_id, job_type, queue, batch_id, lo, hi, 0, rank, 'DONE', now(),"
             "  s.ok, s.failed, s.cancelled FROM lost, (SELECT"
-            "   count(*) FILTER (WHERE status = 'COMPLETED') ok,"
+            "   count(*) FILTER (WHERE status = 'COMPLETED' AND reused_from IS NULL) ok,"
             "   count(*) FILTER (WHERE status = 'FAILED') failed,"
             "   count(*) FILTER (WHERE status = 'CANCELLED') cancelled"
             "   FROM jobs WHERE batch_id = :batch AND seq BETWEEN :lo AND :hi"
@@ -123,7 +123,7 @@ async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
         text(
             "UPDATE chunks c SET state = 'DONE', due_at = now(), ok = s.ok, failed = s.failed,"
             " cancelled = s.cancelled FROM (SELECT g.id,"
-            "  count(*) FILTER (WHERE j.status = 'COMPLETED') ok,"
+            "  count(*) FILTER (WHERE j.status = 'COMPLETED' AND j.reused_from IS NULL) ok,"
             "  count(*) FILTER (WHERE j.status = 'FAILED') failed,"
             "  count(*) FILTER (WHERE j.status = 'CANCELLED') cancelled,"
             "  count(*) FILTER (WHERE j.status = 'PENDING') open"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, exists, or_, select, text
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import ids
@@ -14,6 +14,7 @@ from shared.db.repository import Page, newest_first
 from shared.errors import NotFound
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
+from shared.jobs.recipe import Reusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ async def add_alone(session: AsyncSession, job: Job) -> Job:
     """A job without a batch."""
     session.add(job)
     await session.flush()
+    return job
+
+
+async def add_reused(session: AsyncSession, job: Job, known: Reusable) -> Job:
+    """A job without a batch that has its end: it shares the result of another."""
+    job.status, job.reused_from, job.result_key = JobStatus.COMPLETED, known.job_id, known.result_key
+    job.pages, job.engine, job.finished_at = known.pages, known.engine, func.now()
+    await add_alone(session, job)
+    await session.refresh(job)
     return job
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim, repository
+from shared.jobs import ledger, reclaim, repository, reuse
 from shared.jobs.codes import FailureCode
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
@@ -85,7 +85,7 @@ async def flush(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> H
     hand = _hand(await ledger.hold(uow.session, chunk))
     await reach(Point.CHUNK_HELD)
     if hand is not Hand.FENCED and ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
         await uow.commit()
     return hand
 
@@ -108,7 +108,7 @@ async def close(
     if hand is Hand.FENCED:
         return hand
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     await reach(Point.FLUSHED)
     if hand is Hand.STOP:
         await ledger.cancel_open(uow.session, chunk)
@@ -127,7 +127,7 @@ async def suspect(
     if hand is Hand.FENCED:
         return hand
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     if hand is Hand.STOP:
         await _end_stopped(uow, chunk)
     elif chunk.size > 1:
@@ -153,7 +153,7 @@ async def release(
         return hand
     await reach(Point.CHUNK_HELD)
     if ends:
-        await ledger.write_ends(uow.session, chunk, ends)
+        await _write(uow, chunk, ends)
     await _hand_back(uow, chunk, hand, after=after, reason=reason)
     await uow.commit()
     return hand
@@ -206,6 +206,11 @@ async def _hand_back(
         await ledger.release(uow.session, chunk, after=after, reason=reason)
         if after <= 0:
             uow.ring(Work(chunk.queue))
+
+
+async def _write(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> None:
+    await ledger.write_ends(uow.session, chunk, ends)
+    await reuse.keep(uow.session, chunk, ends)
 
 
 async def _end_stopped(uow: UnitOfWork, chunk: TakenChunk) -> None:

@@ -12,15 +12,17 @@ from shared import ids
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.jobs import ledger, reclaim, repository
+from shared.jobs import ledger, reclaim, repository, reuse
 from shared.jobs.ledger import NewChunk
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Job
+from shared.jobs.recipe import Reusable, may_reuse, recipe_of
 from shared.jobs.repository import JobFilters
 from shared.jobs.result import ResultDocument, decode
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Dispatch, Work
 from shared.storage.port import BlobStorage
+from shared.workers import service as worker_service
 
 __all__ = [
     "JobFilters",
@@ -29,6 +31,7 @@ __all__ = [
     "cancel_job",
     "charge_alone",
     "delete_job",
+    "forget_results_of",
     "get_job",
     "grant_alone",
     "input_of_parse_job",
@@ -36,6 +39,7 @@ __all__ = [
     "open_extract_job",
     "open_parse_job",
     "read_result",
+    "recipe_of_batch",
     "with_configs",
 ]
 
@@ -57,6 +61,7 @@ class JobView:
     pages: int | None
     seconds: float | None
     engine: str | None
+    reused: bool
     config: dict[str, Any] | None
     configuration_id: str | None
     file_input: str | None
@@ -89,7 +94,9 @@ async def open_parse_job(
     sha256: bytes,
     parameters: dict[str, Any],
 ) -> JobView:
-    """A job for one file, without a batch: a chunk of one in the project's lane, due at once."""
+    """A job for one file, without a batch: a chunk of one in the project's lane, due at once. COMPLETED at
+    once when the result is there already, and `disable_cache` does not ask for another."""
+    known = await _known(uow, project_id, sha256=sha256, name=name, parameters=parameters)
     job = Job(
         project_id=project_id,
         job_type=JobType.PARSE,
@@ -99,7 +106,39 @@ async def open_parse_job(
         sha256=sha256,
         config=parameters,
     )
+    if known is not None:
+        await repository.add_reused(uow.session, job, known)
+        return await _view_of(uow, job)
     return await _open_alone(uow, job)
+
+
+async def _known(
+    uow: UnitOfWork, project_id: UUID, *, sha256: bytes, name: str, parameters: dict[str, Any]
+) -> Reusable | None:
+    recipe = await _recipe(uow, parameters)
+    if recipe is None:
+        return None
+    return await reuse.find(uow.session, project_id, sha256=sha256, name=name, recipe=recipe)
+
+
+async def recipe_of_batch(
+    uow: UnitOfWork, batch_id: UUID, job_type: str, *, engine: str | None
+) -> bytes | None:
+    """What results must have been made by, for the batch to reuse them; None when it shall reuse none, or
+    nobody can tell. While no worker is there, `engine` is the version of those that will come."""
+    if job_type != JobType.PARSE:
+        return None
+    parameters = await repository.config_of_batch(uow.session, batch_id)
+    return await _recipe(uow, parameters, if_nobody=engine)
+
+
+async def _recipe(
+    uow: UnitOfWork, parameters: dict[str, Any], *, if_nobody: str | None = None
+) -> bytes | None:
+    if not may_reuse(parameters):
+        return None
+    engine = await worker_service.engine_of(uow, JobType.PARSE.queue, if_nobody=if_nobody)
+    return None if engine is None else recipe_of(parameters, engine)
 
 
 async def open_extract_job(
@@ -228,7 +267,8 @@ async def delete_job(
     uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID, *, force: bool = False
 ) -> None:
     """Hide a job that is final; with `force` one that is not is cancelled first. What it made stays stored:
-    a batch may speak of it, and a worker may be about to write it. `Conflict` without `force`."""
+    a batch may speak of it, another job may share it, and a worker may be about to write it; but no job
+    reuses it any more. `Conflict` without `force`."""
     view = await get_job(uow, project_id, job_type, job_id)
     if view.status not in JobStatus.__members__ or view.status == JobStatus.PENDING:
         if not force:
@@ -237,6 +277,12 @@ async def delete_job(
         with suppress(Conflict):
             await cancel_job(uow, project_id, job_type, job_id)
     await repository.hide(uow.session, job_id)
+    await reuse.forget_result(uow.session, job_id)
+
+
+async def forget_results_of(uow: UnitOfWork, project_id: UUID, sha256: bytes) -> None:
+    """No job of the project reuses what was made of these bytes so far; jobs that have it keep it."""
+    await reuse.forget_document(uow.session, project_id, sha256)
 
 
 async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | None:
@@ -292,6 +338,7 @@ def _view(job: Job, status: str, named: Mapping[UUID, str]) -> JobView:
         pages=job.pages,
         seconds=job.seconds,
         engine=job.engine,
+        reused=job.reused_from is not None,
         config=job.config,
         configuration_id=job.configuration_id or (named.get(job.batch_id) if job.batch_id else None),
         file_input=file_input,

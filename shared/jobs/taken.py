@@ -44,7 +44,8 @@ class FileToRun:
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED."""
+    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED. `recipe`: what its result may be found
+    again by; None when it shall not be."""
 
     job_id: UUID
     status: str
@@ -55,3 +56,4 @@ class JobEnd:
     pages: int | None
     seconds: float | None
     engine: str | None
+    recipe: bytes | None = None

@@ -14,7 +14,8 @@ class Worker(Base):
     """One process that takes chunks. It counts as alive while `seen_at` is fresh.
 
     `slots` is how many chunks it runs at once; of the queue `extract`, whose work may be waiting for a model
-    elsewhere, it runs `side_by_side` for each slot.
+    elsewhere, it runs `side_by_side` for each slot. `engine` is the version of what it reads documents with;
+    null when it does not say.
     """
 
     __tablename__ = "workers"
@@ -29,6 +30,7 @@ class Worker(Base):
     slots: Mapped[int]
     side_by_side: Mapped[int] = mapped_column(server_default="1")
     version: Mapped[str]
+    engine: Mapped[str | None]
     host: Mapped[str]
     pid: Mapped[int]
     started_at: Mapped[datetime] = born()

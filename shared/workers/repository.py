@@ -9,29 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.workers.model import Worker
 
 
-async def add(
-    session: AsyncSession,
-    worker_id: UUID,
-    *,
-    queues: list[str],
-    slots: int,
-    side_by_side: int,
-    version: str,
-    host: str,
-    pid: int,
-) -> None:
+async def add(session: AsyncSession, worker: Worker) -> None:
     """A worker, seen now; one that is there already is only seen."""
+    names = ("id", "queues", "slots", "side_by_side", "version", "engine", "host", "pid")
     await session.execute(
         insert(Worker)
-        .values(
-            id=worker_id,
-            queues=queues,
-            slots=slots,
-            side_by_side=side_by_side,
-            version=version,
-            host=host,
-            pid=pid,
-        )
+        .values({name: getattr(worker, name) for name in names})
         .on_conflict_do_update(index_elements=["id"], set_={"seen_at": text("now()")})
     )
 
@@ -71,6 +54,18 @@ async def slots(session: AsyncSession, queue: str, *, fresh_s: float) -> int:
         {"q": queue, "s": fresh_s},
     )
     return int(found.scalar_one())
+
+
+async def engines(session: AsyncSession, queue: str, *, fresh_s: float) -> set[str | None]:
+    """What the living, undrained workers of the queue read documents with, each version once."""
+    found = await session.scalars(
+        text(
+            "SELECT DISTINCT engine FROM workers WHERE :q = ANY(queues) AND NOT drain"
+            " AND seen_at > now() - make_interval(secs => CAST(:s AS float8))"
+        ),
+        {"q": queue, "s": fresh_s},
+    )
+    return set(found.all())
 
 
 async def open_sweep(session: AsyncSession, name: str) -> float | None:

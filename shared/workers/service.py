@@ -8,6 +8,7 @@ from uuid import UUID
 import shared
 from shared.db.unit_of_work import UnitOfWork
 from shared.workers import repository, survey
+from shared.workers.model import Worker
 from shared.workers.survey import Ended
 
 FRESH_S = 15.0
@@ -15,19 +16,27 @@ FORGOTTEN_S = 3600.0
 
 
 async def enlist(
-    uow: UnitOfWork, worker_id: UUID, *, queues: list[str], slots: int, side_by_side: int = 1
+    uow: UnitOfWork,
+    worker_id: UUID,
+    *,
+    queues: list[str],
+    slots: int,
+    side_by_side: int = 1,
+    engine: str | None = None,
 ) -> None:
-    """Write the worker's row; commits. `side_by_side`: chunks of the queue `extract` for each slot."""
-    await repository.add(
-        uow.session,
-        worker_id,
+    """Write the worker's row; commits. `side_by_side`: chunks of the queue `extract` for each slot. `engine`:
+    the version of what it reads documents with."""
+    worker = Worker(
+        id=worker_id,
         queues=queues,
         slots=slots,
         side_by_side=side_by_side,
         version=shared.__version__,
+        engine=engine,
         host=socket.gethostname(),
         pid=os.getpid(),
     )
+    await repository.add(uow.session, worker)
     await uow.commit()
 
 
@@ -54,6 +63,15 @@ async def leave(uow: UnitOfWork, worker_id: UUID) -> None:
 async def slots_of(uow: UnitOfWork, queue: str) -> int:
     """How many chunks of this queue can run at once now."""
     return await repository.slots(uow.session, queue, fresh_s=FRESH_S)
+
+
+async def engine_of(uow: UnitOfWork, queue: str, *, if_nobody: str | None = None) -> str | None:
+    """The one version that all living workers of the queue read documents with; `if_nobody` while none is
+    there. None while they differ, or one does not say: then nobody can tell what a document would give."""
+    engines = await repository.engines(uow.session, queue, fresh_s=FRESH_S)
+    if len(engines) > 1:
+        return None
+    return engines.pop() if engines else if_nobody
 
 
 async def forget_silent(uow: UnitOfWork) -> int:

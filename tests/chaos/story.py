@@ -49,7 +49,12 @@ class Theatre:
         """A new batch over all files."""
         return self.stack.client.batches.create(
             source_directory_id=self.directory_id,
-            config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_COST_EFFECTIVE"}},
+            config={
+                "job": {
+                    "type": "parse_v2",
+                    "configuration_id": self.stack.anew("cfg-PARSE_COST_EFFECTIVE"),
+                }
+            },
         ).id
 
     def started_batch(self) -> str:

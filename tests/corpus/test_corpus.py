@@ -31,7 +31,7 @@ def open_batch(mill: Mill, good: Mapping[str, bytes], hostile: Mapping[str, Host
                 blob.truncate(file.grown_to)
     return client.batches.create(
         source_directory_id=directory.id,
-        config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_COST_EFFECTIVE"}},
+        config={"job": {"type": "parse_v2", "configuration_id": mill.stack.anew("cfg-PARSE_COST_EFFECTIVE")}},
     ).id
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -93,7 +94,9 @@ def person(tmp_path: Path, stack: Any) -> Iterator[Person]:
 
 
 def texts(count: int) -> dict[str, bytes]:
-    return {f"sub/{i:03}.txt": b"the text of number %d\n" % i for i in range(count)}
+    """Texts that nobody wrote before: the stack would know them again, and have nothing to do."""
+    salt = uuid4().hex.encode()
+    return {f"sub/{i:03}.txt": b"the text of number %d, %s\n" % (i, salt) for i in range(count)}
 
 
 def wait_for(what: Callable[[], bool], within_s: float = 60) -> None:

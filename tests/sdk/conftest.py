@@ -10,6 +10,7 @@ from shared.batches import advance as batch_advance
 from shared.batches import dispatch as lane_dispatch
 from shared.jobs import result as results
 from shared.jobs import running
+from shared.jobs.recipe import recipe_of
 from shared.jobs.result import Extraction, Page, ResultDocument
 from shared.jobs.running import Assignment, FileToRun, JobEnd
 from shared.wiring import Resources
@@ -17,6 +18,7 @@ from shared.wiring import Resources
 KINDS = ("parse_v2", "extract_v2")
 QUEUES = ("parse", "extract")
 WORKER = UUID(int=7)
+ENGINE = "the engines of these tests"
 
 ITEMS = (
     {"type": "heading", "md": "# one", "level": 1, "value": "one"},
@@ -74,6 +76,7 @@ async def end_of(resources: Resources, assignment: Assignment, file: FileToRun) 
         pages=3,
         seconds=0.1,
         engine="test",
+        recipe=recipe_of(assignment.parameters, ENGINE) if assignment.chunk.queue == "parse" else None,
     )
 
 

@@ -30,6 +30,7 @@ class Mill:
     directory_id: UUID
     file_id: UUID
     workers: list[UUID] = field(default_factory=list)
+    engine: str | None = None
 
     async def sql(self, statement: str, **values: Any) -> Sequence[Any]:
         """Run one statement and commit; answers its rows."""
@@ -73,12 +74,12 @@ class Mill:
     async def add_worker(self) -> UUID:
         worker_id = uuid4()
         async with self.resources.unit_of_work() as uow:
-            await worker_service.enlist(uow, worker_id, queues=[QUEUE], slots=1)
+            await worker_service.enlist(uow, worker_id, queues=[QUEUE], slots=1, engine=self.engine)
         self.workers.append(worker_id)
         return worker_id
 
     async def advance(self, batch_id: UUID) -> batch_advance.Step:
-        return await batch_advance.advance(self.resources.unit_of_work, batch_id)
+        return await batch_advance.advance(self.resources.unit_of_work, batch_id, engine=self.engine)
 
     async def dispatch(self) -> int:
         return await lane_dispatch.dispatch(self.resources.unit_of_work, self.project_id, KIND)

@@ -15,7 +15,7 @@ async def advance(runtime: Runtime, batch_id: UUID) -> None:
     """Look after a batch. A look that throws is counted against the batch, an outage is not."""
     with bind(batch=str(batch_id)):
         try:
-            await batch_advance.advance(runtime.unit_of_work, batch_id)
+            await batch_advance.advance(runtime.unit_of_work, batch_id, engine=runtime.engine)
         except Exception as error:
             if _will_pass(error, "advance"):
                 return

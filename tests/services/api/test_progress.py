@@ -1,5 +1,6 @@
 """What `expand=progress` makes of the counts."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,21 @@ from services.api.batch_shape import show_progress
 from shared.batches.service import Progress
 
 HALF = Progress(
-    total=100, unmapped=0, pending=40, running=10, completed=15, failed=5, cancelled=30, seconds=10.0
+    total=100,
+    unmapped=0,
+    pending=40,
+    running=10,
+    completed=15,
+    failed=5,
+    cancelled=30,
+    reused=0,
+    seconds=10.0,
 )
+
+
+def test_files_that_were_reused_are_no_work() -> None:
+    shown = show_progress(replace(HALF, completed=45, cancelled=0, reused=30), None)
+    assert (shown.files_per_second, shown.reused, shown.completed) == (2.0, 30, 45)
 
 
 def test_files_that_were_cancelled_are_no_work() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from shared.batches import draining, orchestration
+from shared.batches import draining, spreading
 from shared.batches.advance import STRIKES, Step, note_failure
 
 PAGE = 7
@@ -14,7 +14,7 @@ PAGE = 7
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestration, "PAGE", PAGE)
+    monkeypatch.setattr(spreading, "PAGE", PAGE)
 
 
 @pytest.mark.parametrize("files", [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE])

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from shared.batches import orchestration
+from shared.batches import spreading
 from shared.batches.dispatch import FIRST_GUESS, MOST_CHUNKS, MOST_FILES, chunk_size, window
 from shared.batches.orchestration import OpenBatch
 from shared.queue.messages import Work
@@ -150,7 +150,7 @@ async def test_only_idle_slots_are_rung(mill: Any, bells: Any) -> None:
 
 
 async def test_a_grant_does_not_hide_a_reader_that_died(mill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestration, "PAGE", 7)
+    monkeypatch.setattr(spreading, "PAGE", 7)
     batch_id = await mill.open_batch(50)
     await mill.advance(batch_id)
     assert not (await mill.batch(batch_id)).spread_done

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.batches import draining, redriving
+from shared.batches import draining, redriving, spreading
 from shared.batches import service as batch_service
 from shared.batches.advance import Step
 from shared.batches.model import Batch
@@ -18,7 +18,7 @@ from tests.shared.conftest import Mill
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three files a page, two old rows a look: every list has several of both."""
-    monkeypatch.setattr(redriving, "PAGE", 3)
+    monkeypatch.setattr(spreading, "PAGE", 3)
     monkeypatch.setattr(redriving, "SCAN", 2)
 
 
@@ -139,7 +139,7 @@ async def test_a_redrive_can_be_redriven(mill: Mill, an_end: Any) -> None:
 async def test_files_that_a_cancel_left_unlisted_are_redriven_too(
     mill: Mill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.batches.orchestration.PAGE", 4)
+    monkeypatch.setattr("shared.batches.spreading.PAGE", 4)
     monkeypatch.setattr("shared.batches.advance.SLICE_S", -1.0)
     batch_id = await mill.open_batch(11)
     assert await mill.advance(batch_id) is Step.FIRST_PAGE

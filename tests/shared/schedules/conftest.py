@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.batches import advance, orchestration
+from shared.batches import advance, spreading
 from shared.wiring import Resources
 from tests.shared.schedules import witness
 from tests.shared.schedules.conductor import Conductor, conducting
@@ -54,5 +54,5 @@ async def stage(mill: Any, conductor: Conductor, bells: Any, resources: Resource
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files a page, and one page a look."""
-    monkeypatch.setattr(orchestration, "PAGE", 2)
+    monkeypatch.setattr(spreading, "PAGE", 2)
     monkeypatch.setattr(advance, "SLICE_S", -1.0)

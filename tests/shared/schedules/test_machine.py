@@ -33,7 +33,7 @@ from shared.wiring import open_resources
 from tests.conftest import NO_BROKER
 from tests.shared.batches.by_hand import limit
 from tests.shared.conftest import KIND, done, make_mill
-from tests.shared.schedules import leaving, witness
+from tests.shared.schedules import known, leaving, witness
 from tests.shared.schedules.conductor import Conductor, conducting, reworded
 from tests.shared.schedules.stage import Stage
 from tests.twins import HeardBells
@@ -90,19 +90,23 @@ class Histories(RuleBasedStateMachine):
         if self.taken_out is not None:
             reworded(resources.engine, *self.taken_out)
         stage = Stage(await make_mill(resources), conductor, bells, resources)
+        await known.make_known(stage.mill)
         await stage.mill.add_worker()
         await stage.sweep()
         return stage
 
-    @initialize(files=st.integers(1, 9))
-    def begin(self, files: int) -> None:
-        """With work under way, for most of what can go wrong does so around it."""
+    @initialize(files=st.integers(1, 9), mixed=st.lists(st.booleans(), max_size=9))
+    def begin(self, files: int, mixed: list[bool]) -> None:
+        """With work under way, for most of what can go wrong does so around it, and with files among it whose
+        result is known."""
+        self.run(known.add_mixed(self.stage.mill, mixed))
         self.batches.append(self.run(self.stage.granted(files)))
         self.take()
 
-    @rule(files=st.integers(0, 9))
+    @rule(files=st.integers(0, 9), mixed=st.lists(st.booleans(), max_size=9))
     @precondition(lambda self: len(self.batches) < 3)
-    def open(self, files: int) -> None:
+    def open(self, files: int, mixed: list[bool]) -> None:
+        self.run(known.add_mixed(self.stage.mill, mixed))
         self.batches.append(self.run(self.stage.mill.open_batch(files)))
 
     @rule(data=st.data())
@@ -326,6 +330,7 @@ class Histories(RuleBasedStateMachine):
                 await self.stage.bring_to_end(batch_id)
                 row = await mill.batch(batch_id)
                 await mill.assert_exact(batch_id, "COMPLETED" if row.stop_as is None else row.stop_as)
+                await known.assert_reused(mill, batch_id)
         finally:
             # Other examples share the database; a lane of this project must not be taken from.
             # Nor may its workers make the chunks of the next one smaller.

@@ -35,7 +35,8 @@ CREATE FUNCTION witness_chunk() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE own int;
 BEGIN
   SELECT count(*) INTO own FROM jobs j WHERE j.batch_id = NEW.batch_id AND j.seq BETWEEN NEW.lo AND NEW.hi
-    AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND NOT EXISTS (SELECT 1 FROM chunks c
+    AND j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND j.reused_from IS NULL
+    AND NOT EXISTS (SELECT 1 FROM chunks c
      WHERE c.batch_id = NEW.batch_id AND c.id <> NEW.id AND c.state <> 'DONE'
       AND j.seq BETWEEN c.lo AND c.hi);
   IF NEW.ok + NEW.failed + NEW.cancelled <> own THEN
