@@ -1,8 +1,15 @@
 """Sees in the database itself when work is taken away from a holder: no end state shows it afterwards."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
-from tests.live_stack import LiveStack
+
+class Database(Protocol):
+    """Where the witness stands: the database of a live stack, or that of a test."""
+
+    def sql(self, statement: str, *values: Any) -> Sequence[Any]:
+        """Run one statement and commit; answers its rows."""
+
 
 _INSTALL = (
     (
@@ -31,25 +38,36 @@ _INSTALL = (
 )
 
 
-def install(stack: LiveStack) -> None:
+def install(database: Database) -> None:
     """From now on: one row for each chunk that leaves its holder without an end. `reaped`: its lease ran out;
     `charged`: a loss was counted; `split`: a suspect was put alone; `returned`: given back, no loss."""
     for statement in _INSTALL:
-        stack.sql(statement)
+        database.sql(statement)
 
 
-def taken_away(stack: LiveStack, batch_id: str) -> Sequence[str]:
+def remove(database: Database) -> None:
+    """From now on it sees nothing, and has seen nothing."""
+    for statement in (
+        "DROP TRIGGER IF EXISTS witness_update ON chunks",
+        "DROP TRIGGER IF EXISTS witness_delete ON chunks",
+        "DROP FUNCTION IF EXISTS witness_chunk()",
+        "DROP TABLE IF EXISTS witness",
+    ):
+        database.sql(statement)
+
+
+def taken_away(database: Database, batch_id: str) -> Sequence[str]:
     """What became of holders who had not given their work back: one sentence a chunk."""
-    rows = stack.sql(
+    rows = database.sql(
         "SELECT what, said FROM witness WHERE batch_id = $1::uuid AND what IN ('reaped', 'charged')",
         batch_id.removeprefix("bat-"),
     )
     return [f"a chunk was {row['what']} ({row['said']})" for row in rows]
 
 
-def returned(stack: LiveStack, batch_id: str) -> list[str]:
+def returned(database: Database, batch_id: str) -> list[str]:
     """Why work came back from its holders without a loss; the shutdown of a worker gives no reason."""
-    rows = stack.sql(
+    rows = database.sql(
         "SELECT said FROM witness WHERE batch_id = $1::uuid AND what IN ('returned', 'split')",
         batch_id.removeprefix("bat-"),
     )

@@ -9,6 +9,7 @@ import openpyxl
 
 from shared.jobs.codes import FailureCode as Code
 from tests.corpus.hostile import COMPLETED, Corpus, ends_as
+from tests.services.worker.engines.office_files import with_strings
 
 LAUGHS = b'<!DOCTYPE x [<!ENTITY a0 "ha">%s]>' % b"".join(
     b'<!ENTITY a%d "%s">' % (level, b"&a%d;" % (level - 1) * 10) for level in range(1, 10)
@@ -53,6 +54,11 @@ def sheet_with(rows: bytes) -> bytes:
     return with_part(workbook(), "xl/worksheets/sheet1.xml", SHEET + rows + b"</sheetData></worksheet>")
 
 
+def strings_of(items: bytes) -> bytes:
+    start = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    return with_strings(workbook(), start + items + b"</sst>")
+
+
 def paragraph(text: bytes) -> bytes:
     return b"<w:p><w:r><w:t>" + text + b"</w:t></w:r></w:p>"
 
@@ -86,13 +92,9 @@ ARCHIVES: Corpus = {
     "tables-5000-deep.docx": ends_as(lambda: deep_tables(5_000), Code.ENGINE_ERROR),
     "members-70000.docx": ends_as(lambda: many_members(70_000), LARGE, Code.ENGINE_ERROR, COMPLETED),
     "row-of-20000.xlsx": ends_as(lambda: sheet_with(b"<row>" + CELL * 20_000 + b"</row>"), LARGE, COMPLETED),
-    "bomb.xlsx": ends_as(
-        lambda: sheet_with(b"<row>" + CELL * 3_000_000 + b"</row>"),
-        LARGE,
-        Code.TIMEOUT,
-        Code.OUT_OF_MEMORY,
-        heavy=True,
-    ),
+    "bomb.xlsx": ends_as(lambda: sheet_with(b"<row>" + CELL * 3_000_000 + b"</row>"), LARGE),
+    "strings.xlsx": ends_as(lambda: strings_of(b"<si/>" * 20_000_000), LARGE),
+    "string.xlsx": ends_as(lambda: strings_of(b"<si>" + b"<r><t>x</t></r>" * 2_000_000 + b"</si>"), LARGE),
     "laughs.xlsx": ends_as(
         lambda: with_part(workbook(), "xl/workbook.xml", LAUGHS + b"<x>&a9;</x>"), Code.ENGINE_ERROR
     ),

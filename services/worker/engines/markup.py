@@ -19,22 +19,33 @@ _BLOCKS: Final = frozenset((*_HEADINGS, *_LISTS, *_OTHERS.split()))
 def blocks_of(soup: Any) -> list[Block]:
     """The blocks of a tree of BeautifulSoup whose unseen elements are gone. Raises RecursionError for a tree
     nested some hundred deep."""
-    return list(_blocks(soup))
+    return list(_blocks(soup, _around_blocks(soup)))
 
 
-def _blocks(node: Any) -> Iterator[Block]:
+def _around_blocks(soup: Any) -> set[int]:
+    """The blocks and all that hold one, by `id`. Each is asked for once on its way up: to look into each
+    element of the tree for a block would be to walk the tree once for each of its levels."""
+    found: set[int] = set()
+    for node in soup.find_all(_BLOCKS):
+        while node is not None and id(node) not in found:
+            found.add(id(node))
+            node = node.parent  # noqa: PLW2901  (up from each)
+    return found
+
+
+def _blocks(node: Any, around: set[int]) -> Iterator[Block]:
     loose: list[Any] = []
     for child in node.children:
-        if getattr(child, "name", None) is None or not _holds_block(child):
+        if id(child) not in around:
             loose.append(child)
             continue
         yield from _paragraph(loose)
         loose = []
-        yield from _block(child)
+        yield from _block(child, around)
     yield from _paragraph(loose)
 
 
-def _block(node: Any) -> Iterator[Block]:
+def _block(node: Any, around: set[int]) -> Iterator[Block]:
     if node.name in _HEADINGS:
         if text := _text(node):
             yield Heading(_HEADINGS[node.name], text)
@@ -47,11 +58,7 @@ def _block(node: Any) -> Iterator[Block]:
         if (code := node.get_text()).strip():
             yield Code(code.strip("\n"))
     else:
-        yield from _blocks(node)
-
-
-def _holds_block(node: Any) -> bool:
-    return node.name in _BLOCKS or node.find(_BLOCKS) is not None
+        yield from _blocks(node, around)
 
 
 def _paragraph(nodes: list[Any]) -> Iterator[Block]:

@@ -2,7 +2,8 @@
 
 One warm child serves many documents of one project, one at a time. It is replaced after it was killed or went
 over a cap, after `SandboxLimits.documents_per_child`, when it has grown, and when the project changes. A
-crash or a bomb ends one document with a code, never the worker.
+crash or a bomb ends one document with a code, never the worker. A child that somebody else kills costs its
+document nothing but time, unless the next one dies the same way.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ ENGINES: Final[Mapping[str, str]] = MappingProxyType(
 Office documents and e-mails, `text` for the rest, `rules` to take values
 out of what the others read. A name ending in `.py` is a file path."""
 _GROWN: Final = 0.5
+_UNEXPLAINED_DEATHS: Final = 2
+"""Deaths by a signal that no limit explains, of children with one document, until it is to blame."""
 
 log = logger(__name__)
 
@@ -97,10 +100,12 @@ class Sandbox:
                 self._scratch = None
 
     async def _run(self, request: ParseRequest, project_id: str, started: float) -> Outcome:
+        unexplained = 0
         while True:
             child = await self._child_for(project_id)
             fresh = child.served == 0
             verdict, result = await self._exchange(child, request)
+            unexplained += verdict.unexplained
             if verdict.stopped or self._stopped:
                 if result is not None:
                     result.unlink()
@@ -110,6 +115,9 @@ class Sandbox:
             if verdict.suspect and not fresh:
                 # A used child may have been damaged or filled by its last document: nobody is blamed for a
                 # neighbour.
+                continue
+            if verdict.unexplained and unexplained < _UNEXPLAINED_DEATHS:
+                # Somebody may have killed it. A document that crashes its reader does so once more.
                 continue
             return Done(
                 code=verdict.code,

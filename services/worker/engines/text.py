@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from services.worker.engines.blocks import Code, Table, fenced, items_of, table_lines
 from services.worker.engines.encoding import decode, looks_like_text
+from services.worker.engines.loose_ends import tied
 from services.worker.engines.markdown import outline
 from services.worker.engines.markup import UNSEEN, blocks_of
 from services.worker.engines.options import select_pages, tier_of
@@ -96,7 +97,7 @@ def _html_page(raw: str, *, rich: bool) -> Page:
     # Only now: a tenth of a second that most text files never need.
     from bs4 import BeautifulSoup  # noqa: PLC0415
 
-    soup = BeautifulSoup(raw, "html.parser")
+    soup = BeautifulSoup(tied(raw), "html.parser")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     for tag in soup.find_all(UNSEEN):
         tag.decompose()

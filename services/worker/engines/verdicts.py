@@ -60,7 +60,8 @@ _REASONS: Final[Mapping[str | None, Callable[[SandboxLimits], tuple[FailureCode,
 class Verdict:
     """`infra` set: not the document's doing. `unreadable`: the child may not open the file.
     `child_is_lost`: use another one from now on. `suspect`: the child may have been damaged by an earlier
-    document."""
+    document. `unexplained`: the child died of a signal that no limit of ours sends; it may have come from
+    outside."""
 
     code: FailureCode | None = None
     message: str | None = None
@@ -72,6 +73,7 @@ class Verdict:
     stopped: bool = False
     child_is_lost: bool = False
     suspect: bool = False
+    unexplained: bool = False
 
 
 def of_answer(line: bytes, *, expected_id: str) -> Verdict:
@@ -122,7 +124,15 @@ def of_death(ended: Ended, limits: SandboxLimits) -> Verdict:
         return Verdict(stopped=True, child_is_lost=True)
     code, message, retryable = _reason(ended, limits)
     own_fault = code is FailureCode.TIMEOUT or ended.cause is Cause.WRITTEN
-    return Verdict(code, message, retryable, child_is_lost=True, suspect=not own_fault)
+    of_a_signal = ended.cause is None and (ended.returncode or 0) < 0
+    return Verdict(
+        code,
+        message,
+        retryable,
+        child_is_lost=True,
+        suspect=not own_fault,
+        unexplained=of_a_signal and code is FailureCode.ENGINE_ERROR,
+    )
 
 
 def _reason(ended: Ended, limits: SandboxLimits) -> tuple[FailureCode, str, bool]:

@@ -8,10 +8,10 @@ from sqlalchemy import text
 from services.worker import chunk as worker_chunk
 from shared.batches import draining, orchestration
 from shared.batches.advance import Step
-from shared.jobs import reclaim
+from shared.jobs import reclaim, running
 from shared.jobs.running import Hand
 from shared.pausing import Point
-from shared.queue.messages import Advance
+from shared.queue.messages import Advance, Dispatch
 from tests.shared.conftest import KIND, done
 from tests.shared.schedules.stage import Stage
 
@@ -360,3 +360,44 @@ async def a_loss_in_a_paused_batch(stage: Stage) -> None:
     await stage.resume(batch_id)
     await stage.bring_to_end(batch_id)
     await stage.mill.assert_exact(batch_id)
+
+
+async def uploads_around_a_create(stage: Stage) -> None:
+    """Rule 7: one upload is under way while the batch is created and ends behind its reader, two come after
+    the create, when the first page is read."""
+    async with stage.resources.unit_of_work() as under_way:
+        await under_way.session.execute(
+            text(
+                "INSERT INTO directory_files (project_id, directory_id, file_id, display_name, unique_id,"
+                " size_bytes, sha256) VALUES (:p, :d, :f, 'under way', 'under way', 1, '')"
+            ),
+            {"p": stage.mill.project_id, "d": stage.mill.directory_id, "f": stage.mill.file_id},
+        )
+        batch_id = await stage.mill.open_batch(3)
+        spread = await stage.conductor.stopped(stage.mill.advance(batch_id), Point.SPREAD_PAGE)
+        await stage.mill.add_files(2)
+        await under_way.session.commit()
+        await spread.end()
+    await stage.bring_to_end(batch_id)
+    await stage.mill.assert_exact(batch_id)
+    assert (await stage.mill.batch(batch_id)).total == 3, "what was acknowledged before, and nothing else"
+
+
+async def an_end_while_a_dispatch_decides(stage: Stage) -> None:
+    """Rule 11: a dispatch has counted and will refuse; what it counted ends before it says so."""
+    await stage.mill.add_worker()
+    await stage.mill.advance(await stage.mill.open_batch(3))
+    await stage.mill.sql("UPDATE lanes SET max_jobs = 1")
+    await stage.mill.dispatch()
+    held = await stage.mill.taken()
+    # As a lane is whose last dispatch refused nothing, and to which no bell is out.
+    await stage.mill.sql("UPDATE lanes SET wait = NULL, rung_at = now() - interval '1 hour'")
+    dispatch = await stage.conductor.stopped(stage.mill.dispatch(), Point.LANE_COUNTED)
+    await stage.hand_in(held)
+    stage.bells.rung.clear()
+    async with stage.resources.unit_of_work() as uow:
+        await running.tell_of_end(uow, held.chunk)
+    rung = stage.bells.heard(Dispatch)
+    assert await dispatch.end() == 0
+    assert await stage.mill.one("SELECT wait->>'code' FROM lanes") == "PROJECT_CONCURRENCY"
+    assert rung, "the refusal was nobody's to wake"

@@ -83,6 +83,12 @@ async def test_rule_6_without_the_split_the_neighbours_fail_too(
         await stories.one_file_kills_its_worker(stage)
 
 
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_7_without_the_last_place_later_uploads_are_listed(stage: Stage) -> None:
+    with without(stage.resources.engine, "AND f.pos <= b.last_pos"), pytest.raises(AssertionError):
+        await stories.uploads_around_a_create(stage)
+
+
 async def test_rule_9_without_the_gap_guard_the_living_are_reaped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +103,15 @@ async def test_rule_10_without_the_lane_lock_a_limit_is_passed(stage: Stage) -> 
         pytest.raises(AssertionError),
     ):
         await stories.two_dispatches(stage)
+
+
+async def test_rule_11_without_a_look_at_the_lock_a_refusal_wakes_nobody(stage: Stage) -> None:
+    read = "wait IS NOT NULL FROM lanes WHERE project_id = $2 AND job_type = $3"
+    with (
+        without(stage.resources.engine, f"{read} FOR NO KEY UPDATE SKIP LOCKED", read),
+        pytest.raises(AssertionError, match="nobody's to wake"),
+    ):
+        await stories.an_end_while_a_dispatch_decides(stage)
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -41,12 +41,21 @@ async def test_rule_6_neighbours_of_a_poisonous_file_do_not_fail(stage: Stage) -
     await stories.one_file_kills_its_worker(stage)
 
 
+@pytest.mark.usefixtures("small_pages")
+async def test_rule_7_the_file_list_is_frozen_while_others_upload(stage: Stage) -> None:
+    await stories.uploads_around_a_create(stage)
+
+
 async def test_rule_9_a_sweeper_that_was_away_takes_nothing(stage: Stage) -> None:
     await stories.a_sweeper_that_was_away(stage)
 
 
 async def test_rule_10_two_dispatches_do_not_pass_a_limit(stage: Stage) -> None:
     await stories.two_dispatches(stage)
+
+
+async def test_rule_11_what_ends_while_a_dispatch_refuses_rings_the_lane(stage: Stage) -> None:
+    await stories.an_end_while_a_dispatch_decides(stage)
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -5,11 +5,14 @@ with a document type declaration is refused: no Office program writes one, and X
 of its entities.
 """
 
+import lzma
 import posixpath
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from xml.parsers import expat
 
 from services.worker.engines.port import Refused
@@ -28,6 +31,8 @@ _BY_MIMETYPE: Final = {
     "application/vnd.oasis.opendocument.presentation": "odp",
 }
 _BY_PART: Final = (("word/document", "docx"), ("xl/workbook", "xlsx"), ("ppt/presentation", "pptx"))
+_CONTENTS: Final = "[Content_Types].xml"
+_OVERRIDE: Final = "{http://schemas.openxmlformats.org/package/2006/content-types}Override"
 _RELATION: Final = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 
@@ -36,10 +41,8 @@ class Package:
     no Office document that is read here."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with _unpacking("its archive cannot be opened"):
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise damaged("its archive cannot be opened") from error
         self._names = {info.filename: info for info in self._zip.infolist()}
         self.path = path
         self.kind = self._kind()
@@ -50,7 +53,7 @@ class Package:
             told = self._read("mimetype", 256).decode("ascii", "replace").strip()
             if (kind := _BY_MIMETYPE.get(told)) is not None:
                 return kind
-        if "[Content_Types].xml" in self._names:
+        if _CONTENTS in self._names:
             for start, kind in _BY_PART:
                 if any(name.startswith(start) and name.endswith(".xml") for name in self._names):
                     return kind
@@ -79,34 +82,36 @@ class Package:
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = lambda *_: seen.append("declaration")
         parser.StartElementHandler = lambda *_: seen.append("element")
-        with self.open(name) as part:
-            while not seen and (bite := _bite(part)):
-                try:
-                    parser.Parse(bite)
-                except expat.ExpatError as error:
-                    if not seen:
-                        raise damaged(f"{_shown(name)} is no XML") from error
+        for bite in self.bites(name, _BITE):
+            try:
+                parser.Parse(bite)
+            except expat.ExpatError as error:
+                if not seen:
+                    raise damaged(f"{_shown(name)} is no XML") from error
+            if seen:
+                break
         if seen and seen[0] == "declaration":
             raise damaged(f"{_shown(name)} declares a document type, which no Office program writes")
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
-    def open(self, name: str) -> IO[bytes]:
-        """One part as a stream; it gives no more bytes than the archive's directory promises."""
-        try:
-            return self._zip.open(self._names[name])
-        except KeyError as error:
-            raise damaged(f"{_shown(name)} is missing") from error
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise damaged(f"{_shown(name)} cannot be unpacked") from error
+    def bites(self, name: str, size: int) -> Iterator[bytes]:
+        """The bytes of one part, so many at a time; no more than the archive's directory promises."""
+        if name not in self:
+            raise damaged(f"{_shown(name)} is missing")
+        with _unpacking(f"{_shown(name)} cannot be unpacked"):
+            part = self._zip.open(self._names[name])
+        with part:
+            while True:
+                with _unpacking(f"{_shown(name)} cannot be unpacked"):
+                    bite = part.read(size)
+                if not bite:
+                    return
+                yield bite
 
     def _read(self, name: str, most: int) -> bytes:
-        with self.open(name) as part:
-            try:
-                data = part.read(most + 1)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise damaged(f"{_shown(name)} cannot be unpacked") from error
+        data = next(self.bites(name, most + 1), b"")
         if len(data) > most:
             raise Refused(
                 FailureCode.DOCUMENT_TOO_LARGE,
@@ -144,6 +149,12 @@ class Package:
             found[relation.get("Id", "")] = (kind.rpartition("/")[2], target)
         return found
 
+    def parts_of_type(self, content_type: str) -> set[str]:
+        """The parts that the list of contents says are of a type."""
+        listed = self.tree(_CONTENTS).iter(_OVERRIDE)
+        names = {one.get("PartName", "")[1:] for one in listed if one.get("ContentType") == content_type}
+        return {name for name in names if name in self}
+
     def main_part(self, usual: str) -> str:
         """The part that the package calls its document."""
         for kind, target in self.relations("").values():
@@ -165,11 +176,18 @@ def damaged(why: str) -> Refused:
     return Refused(FailureCode.ENGINE_ERROR, f"The document is damaged: {why}.")
 
 
-def _bite(part: IO[bytes]) -> bytes:
+@contextmanager
+def _unpacking(why: str) -> Iterator[None]:
+    """Whatever zipfile and its decompressors raise for a broken archive, as one refusal."""
     try:
-        return part.read(_BITE)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise damaged("a part cannot be unpacked") from error
+        yield
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError) as error:
+        raise damaged(why) from error
+    except OSError as error:
+        # That of bz2 for bad data has no number; those of the system do.
+        if error.errno is not None:
+            raise
+        raise damaged(why) from error
 
 
 def _shown(name: str) -> str:

@@ -9,6 +9,7 @@ import warnings
 from typing import Any, Final
 
 from services.worker.engines.blocks import Cell, Heading, Table
+from services.worker.engines.office import endless
 from services.worker.engines.office.package import Package, damaged
 from services.worker.engines.office.pages import Sheets, trimmed
 from services.worker.engines.port import Refused
@@ -21,9 +22,11 @@ _MIDNIGHT: Final = dt.time()
 
 
 def read(package: Package) -> Sheets:
-    """The sheets of the workbook. Refuses one that is damaged, or has too many cells."""
+    """The sheets of the workbook. Refuses one that is damaged, or has too many cells, or a row without an
+    end."""
     from openpyxl import load_workbook  # noqa: PLC0415  (a third of a second that other documents do not need)
 
+    endless.look(package)
     sheets = Sheets("xlsx")
     hidden: list[str] = []
     # What openpyxl raises for a broken part is not told apart: KeyError, ValueError, TypeError and others.

@@ -44,6 +44,11 @@ def hang(source: Source, options: Mapping[str, Any]) -> str:
     return "slept"
 
 
+def hang_if_told(source: Source, options: Mapping[str, Any]) -> str:
+    text = source.path.read_text()
+    return hang(source, options) if text == "hang" else text
+
+
 def nap(source: Source, options: Mapping[str, Any]) -> str:
     time.sleep(1)  # Longer than the parent takes between two looks.
     return "rested"
@@ -246,6 +251,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         read,
         pid,
         hang,
+        hang_if_told,
         nap,
         spin,
         swell,

@@ -93,6 +93,16 @@ def changed(content: bytes, name: str, change: Callable[[bytes], bytes]) -> byte
     return archive(parts | {name: change(old)})
 
 
+def with_strings(book: bytes, content: bytes) -> bytes:
+    """The same workbook with a table of shared strings."""
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    entry = b'<Override PartName="/xl/sharedStrings.xml" ContentType="' + kind + b'"/></Types>'
+    listed = changed(book, "[Content_Types].xml", lambda part: part.replace(b"</Types>", entry))
+    with zipfile.ZipFile(io.BytesIO(listed)) as file:
+        parts: dict[str, str | bytes] = {one: file.read(one) for one in file.namelist()}
+    return archive(parts | {"xl/sharedStrings.xml": content})
+
+
 def mail(write: Callable[[EmailMessage], None]) -> bytes:
     message = EmailMessage()
     message["From"] = "Ada <ada@example.org>"

@@ -92,6 +92,26 @@ def test_how_a_child_died_says_what_the_document_did(
     assert verdict.message
 
 
+@pytest.mark.parametrize(
+    ("ended", "unexplained"),
+    [
+        (Ended(None, KILL, 0, ""), True),
+        (Ended(None, CRASH, 0, ""), True),
+        (Ended(None, -signal.SIGTERM, 0, ""), True),
+        (Ended(None, KILL, 95 * MIB, ""), False),
+        (Ended(None, -signal.SIGABRT, 0, "bad_alloc"), False),
+        (Ended(None, -signal.SIGXCPU, 0, ""), False),
+        (Ended(None, -signal.SIGXFSZ, 0, ""), False),
+        (Ended(Cause.WALL, KILL, 0, ""), False),
+        (Ended(Cause.BABBLE, KILL, 0, ""), False),
+        (Ended(None, 3, 0, ""), False),
+        (Ended(None, None, 0, ""), False),
+    ],
+)
+def test_a_death_by_a_signal_that_no_limit_sends_is_told_apart(ended: Ended, *, unexplained: bool) -> None:
+    assert of_death(ended, SandboxLimits(memory_bytes=100 * MIB)).unexplained is unexplained
+
+
 def test_a_child_that_was_stopped_says_nothing_of_its_document() -> None:
     verdict = of_death(Ended(Cause.STOPPED, -9, 0, ""), SandboxLimits())
     assert verdict.stopped
