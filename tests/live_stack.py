@@ -102,8 +102,10 @@ class LiveStack:
         self.wait_for(lambda: self.client.batches.get(batch_id).status in FINAL, within_s=within_s)
         return str(self.client.batches.get(batch_id).status)
 
-    def open_batch(self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST") -> str:
-        """A directory with these files, and a batch over it."""
+    def open_batch(
+        self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST", **more: Any
+    ) -> str:
+        """A directory with these files, and a batch over it; `more` is sent beside what the client knows."""
         client = self.client
         directory = client.beta.directories.create(name="story", type="ephemeral")
         for name, content in files:
@@ -111,6 +113,7 @@ class LiveStack:
         return client.batches.create(
             source_directory_id=directory.id,
             config={"job": {"type": "parse_v2", "configuration_id": config}},
+            extra_body=more,
         ).id
 
     def done_of(self, batch_id: str) -> int:
