@@ -115,9 +115,14 @@ class LiveStack:
         return self.client.configurations.create(name=f"{tier} anew", parameters=parameters).id
 
     def open_batch(
-        self, files: Sequence[tuple[str, bytes]], config: str = "cfg-PARSE_FAST", *, reuse: bool = False
+        self,
+        files: Sequence[tuple[str, bytes]],
+        config: str = "cfg-PARSE_FAST",
+        *,
+        reuse: bool = False,
+        **more: Any,
     ) -> str:
-        """A directory with these files, and a batch over it."""
+        """A directory with these files, and a batch over it; `more` is sent beside what the client knows."""
         client = self.client
         config = config if reuse else self.anew(config)
         directory = client.beta.directories.create(name="story", type="ephemeral")
@@ -126,6 +131,7 @@ class LiveStack:
         return client.batches.create(
             source_directory_id=directory.id,
             config={"job": {"type": "parse_v2", "configuration_id": config}},
+            extra_body=more,
         ).id
 
     def done_of(self, batch_id: str) -> int:

@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.add_column('batches', sa.Column('paused_by', sa.Text(), nullable=True))
     op.add_column('batches', sa.Column('fail_percent', sa.Double(), nullable=True))
     op.add_column('batches', sa.Column('fail_after', sa.Integer(), nullable=True))
-    op.create_check_constraint(op.f('ck_batches_redrive'), 'batches', "(redrive_of IS NULL) = (redrive_kind IS NULL)")
+    op.create_check_constraint(op.f('ck_batches_redrive'), 'batches', "redrive_of IS NULL OR redrive_kind IS NOT NULL")
     op.create_check_constraint(op.f('ck_batches_redrive_kind'), 'batches', "redrive_kind IN ('FAILED', 'CHANGED')")
     op.create_check_constraint(op.f('ck_batches_threshold'), 'batches', "(fail_percent IS NULL) = (fail_after IS NULL)")
     op.create_index('ix_batches_redrives', 'batches', ['redrive_of', 'id'], unique=False, postgresql_where=sa.text("redrive_of IS NOT NULL"))

@@ -40,7 +40,7 @@ class Batch(Base):
         ),
         CheckConstraint("reused <= ok", name="reused"),
         CheckConstraint("status <> 'FAILED' OR failure_code IS NOT NULL", name="why"),
-        CheckConstraint("(redrive_of IS NULL) = (redrive_kind IS NULL)", name="redrive"),
+        CheckConstraint("redrive_of IS NULL OR redrive_kind IS NOT NULL", name="redrive"),
         CheckConstraint("redrive_kind IN ('FAILED', 'CHANGED')", name="redrive_kind"),
         CheckConstraint("(fail_percent IS NULL) = (fail_after IS NULL)", name="threshold"),
         Index("ix_batches_redrives", "redrive_of", "id", postgresql_where=text("redrive_of IS NOT NULL")),

@@ -44,9 +44,10 @@ async def redrive_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID, kind:
 
 
 async def _check(uow: UnitOfWork, old: Batch, kind: RedriveKind) -> None:
-    if old.redrive_of is not None and not old.spread_done:
-        origin = show(Kind.BATCH, old.redrive_of)
-        raise Conflict(f"This redrive ended before its files were listed. Redrive {origin} again.")
+    if old.redrive_kind is not None and not old.spread_done:
+        # Its origin may be gone by now; then nobody knows the rest of its list.
+        again = "" if old.redrive_of is None else f" Redrive {show(Kind.BATCH, old.redrive_of)} again."
+        raise Conflict(f"This redrive ended before its files were listed.{again}")
     if not await redriving.has_files(uow.session, old, kind):
         raise Conflict(_NOTHING[kind])
     lane = await lane_service.open_lane(uow, old.project_id, old.job_type)

@@ -22,18 +22,15 @@ ANSWERED_S = 60.0
 
 class RedriveKind(StrEnum):
     """FAILED   files of the old batch that failed, were cancelled, or got no job, and are still there
-    CHANGED  files that came to the directory after the old batch's list was frozen, or are others since
+    CHANGED  files that came to the directory, or took the place of others, after its list was frozen
     """
 
     FAILED = "FAILED"
     CHANGED = "CHANGED"
 
 
-# What a page takes from the old batch's rows, and from the positions behind them.
-_JOBS = {
-    RedriveKind.FAILED: "j.status IN ('FAILED', 'CANCELLED', 'UNMAPPED')",
-    RedriveKind.CHANGED: "j.file_id <> f.file_id",
-}
+_ENDED_BADLY = "j.status IN ('FAILED', 'CANCELLED', 'UNMAPPED')"
+# The positions behind those of the old batch's rows. What takes the place of a file has a new one.
 _AFTER = {
     # A batch that was stopped early never listed the rest of its directory.
     RedriveKind.FAILED: "CASE WHEN o.spread_done THEN o.last_pos ELSE o.cursor_pos END",
@@ -41,7 +38,7 @@ _AFTER = {
 }
 _FROM_JOBS = (
     "SELECT f.*, j.seq AS place FROM jobs j JOIN directory_files f ON f.id = j.directory_file_id"
-    " WHERE j.batch_id = :o AND j.seq > :lo AND j.seq <= :hi AND {jobs}"
+    f" WHERE j.batch_id = :o AND j.seq > :lo AND j.seq <= :hi AND {_ENDED_BADLY}"
 )
 _FROM_DIRECTORY = (
     "SELECT f.*, f.pos AS place FROM directory_files f WHERE f.directory_id = :d"
@@ -76,7 +73,6 @@ class _Place:
     """How far a redrive has read: `cursor` is below 0 while the old batch's `jobs` rows are read (the number
     of them that are left), then the position of the last file that was read behind them."""
 
-    kind: RedriveKind
     cursor: int
     old: UUID
     jobs: int
@@ -93,9 +89,8 @@ async def spread_page(session: AsyncSession, batch_id: UUID) -> Spread:
     if here.cursor < 0:
         lo = here.jobs + here.cursor
         hi = min(lo + SCAN, here.jobs)
-        page = _FROM_JOBS.format(jobs=_JOBS[here.kind])
         given |= {"o": here.old, "lo": lo, "hi": hi, "cursor": hi - here.jobs}
-        found = await session.execute(text(_MAKE.format(page=page)), given)
+        found = await session.execute(text(_MAKE.format(page=_FROM_JOBS)), given)
         return replace(Spread(*found.one()), scanned=spreading.PAGE)
     lo = max(here.cursor, here.after)
     given |= {"d": here.directory_id, "lo": lo, "hi": here.last_pos, "cursor": None}
@@ -106,15 +101,14 @@ async def spread_page(session: AsyncSession, batch_id: UUID) -> Spread:
 async def _place(session: AsyncSession, batch_id: UUID) -> _Place:
     found = await session.execute(
         text(
-            "SELECT b.redrive_kind, b.cursor_pos, o.id, o.total, b.source_directory_id,"
+            "SELECT b.cursor_pos, o.id, o.total, b.source_directory_id,"
             f" CASE b.redrive_kind WHEN 'FAILED' THEN {_AFTER[RedriveKind.FAILED]}"
             f"  ELSE {_AFTER[RedriveKind.CHANGED]} END, b.last_pos"
             " FROM batches b JOIN batches o ON o.id = b.redrive_of WHERE b.id = :b"
         ),
         {"b": batch_id},
     )
-    kind, *numbers = found.one()
-    return _Place(RedriveKind(kind), *numbers)
+    return _Place(*found.one())
 
 
 async def lock_ended(session: AsyncSession, batch_id: UUID) -> bool:
@@ -146,7 +140,7 @@ async def has_files(session: AsyncSession, old: Batch, kind: RedriveKind) -> boo
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT 1 FROM jobs j JOIN directory_files f ON f.id = j.directory_file_id"
-            f"  WHERE j.batch_id = :o AND f.deleted_at IS NULL AND {_JOBS[kind]})"
+            f"  WHERE j.batch_id = :o AND :k = 'FAILED' AND f.deleted_at IS NULL AND {_ENDED_BADLY})"
             " OR EXISTS (SELECT 1 FROM batches o JOIN directory_files f"
             "  ON f.directory_id = o.source_directory_id WHERE o.id = :o AND f.deleted_at IS NULL"
             f"  AND f.pos > {_AFTER[kind]} AND (:k = 'CHANGED' OR f.pos <= o.last_pos))"
@@ -182,7 +176,7 @@ async def add(session: AsyncSession, old: Batch, kind: RedriveKind) -> Batch:
             "INSERT INTO batches (project_id, source_directory_id, job_type, configuration_id, config,"
             "  weight, redrive_of, redrive_kind, cursor_pos, last_pos, vtime)"
             " SELECT o.project_id, o.source_directory_id, o.job_type, o.configuration_id, o.config,"
-            f"  o.weight, o.id, :k, -o.total, {_LAST_POS},"
+            f"  o.weight, o.id, :k, CASE :k WHEN 'FAILED' THEN -o.total ELSE 0 END, {_LAST_POS},"
             "  coalesce((SELECT min(vtime) FROM batches WHERE project_id = o.project_id"
             "   AND job_type = o.job_type AND wake_at IS NOT NULL), 0)"
             " FROM batches o WHERE o.id = :o RETURNING id"

@@ -32,10 +32,7 @@ def test_a_paused_batch_stands_still_and_goes_on(stack: Any) -> None:
 
 def test_a_hopeless_batch_stops_and_its_failed_files_run_again(stack: Any) -> None:
     broken = [(f"{n}.pdf", b"%PDF-1.7 broken") for n in range(60)]
-    batch_id = stack.open_batch(broken)
-    stack.client.patch(
-        f"{BASE}/{batch_id}", cast_to=dict[str, Any], body={"failure_threshold": {"count": 10}}
-    )
+    batch_id = stack.open_batch(broken, failure_threshold={"count": 10})
     assert stack.wait_final(batch_id) == "FAILED"
     batch = stack.client.batches.get(batch_id, expand=["results", "progress"])
     assert batch.failure_code == "FAILURE_THRESHOLD"
