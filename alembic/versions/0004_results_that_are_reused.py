@@ -1,11 +1,11 @@
 """results that are found again, jobs that share them, the engines of workers
 
-Revision: 0004, after: 0002
+Revision: 0004, after: 0003
 """
 import sqlalchemy as sa
 from alembic import op
 revision = '0004'
-down_revision = '0002'
+down_revision = '0003'
 
 
 def upgrade() -> None:

@@ -29,6 +29,7 @@ from shared.files import service as file_service
 from shared.files.model import File
 from shared.files.service import FileFilters
 from shared.jobs import service as job_service
+from shared.storage.by_reference import FileTrouble, Reference
 from shared.storage.port import BlobMissing
 
 router = APIRouter(tags=["files"])
@@ -163,7 +164,8 @@ async def delete(uow: Uow, project_id: ProjectId, file_id: str) -> None:
     """Hide it; directories and jobs that have it keep its bytes. What was made of it is no longer reused."""
     file = await file_service.get_file(uow, project_id, ids.parse(ids.Kind.FILE, file_id))
     await file_service.delete_file(uow, project_id, file.id)
-    await job_service.forget_results_of(uow, project_id, file.sha256)
+    if file.sha256 is not None:
+        await job_service.forget_results_of(uow, project_id, file.sha256)
 
 
 @router.get(BASE + "/{file_id}/content")
@@ -181,7 +183,12 @@ async def content(
 
 @router.get(DOWNLOAD, response_class=StreamingResponse)
 async def download(
-    uow: Uow, storage: Storage, links: TheLinks, file_id: str, link: Annotated[LinkQuery, Query()]
+    uow: Uow,
+    storage: Storage,
+    door: TheDoor,
+    links: TheLinks,
+    file_id: str,
+    link: Annotated[LinkQuery, Query()],
 ) -> Any:
     """The bytes, for whoever holds a link: no key is asked for."""
     tenant = ids.parse(ids.Kind.PROJECT, link.project_id)
@@ -193,7 +200,13 @@ async def download(
         raise NotFound(f"No file has the id {file_id[:80]!r}.")
     await uow.commit()
     try:
-        pieces = await storage.stream(file.storage_key)
+        if file.source_version is None:
+            pieces = await storage.stream(file.storage_key)
+        else:
+            reference = Reference(file.storage_key, file.size_bytes, file.source_version)
+            pieces = await door.resources.sources.start(reference)
+    except FileTrouble as trouble:
+        raise NotFound(trouble.message) from None
     except BlobMissing:
         raise NotFound("The bytes of this file are gone.") from None
     headers = {**safe_headers(file.name), "content-length": str(file.size_bytes)}

@@ -9,6 +9,7 @@ from services.cli import (
     batch_steering,
     batches,
     database,
+    directories,
     doctor,
     keys,
     limits,
@@ -50,6 +51,7 @@ batches.app.command("pause")(batch_steering.pause_batch)
 batches.app.command("resume")(batch_steering.resume_batch)
 batches.app.command("redrive")(batch_steering.redrive_batch)
 batches.app.command("threshold")(batch_steering.set_threshold)
+app.add_typer(directories.app, name="directories")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
 app.command("api")(processes.api)

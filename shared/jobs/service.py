@@ -79,7 +79,7 @@ class JobInput:
     file_id: UUID
     name: str
     size_bytes: int
-    sha256: bytes
+    sha256: bytes | None
     named: str
     parse_job_id: UUID | None = None
 
@@ -91,7 +91,7 @@ async def open_parse_job(
     file_id: UUID,
     name: str,
     size_bytes: int,
-    sha256: bytes,
+    sha256: bytes | None,
     parameters: dict[str, Any],
 ) -> JobView:
     """A job for one file, without a batch: a chunk of one in the project's lane, due at once. COMPLETED at
@@ -113,10 +113,10 @@ async def open_parse_job(
 
 
 async def _known(
-    uow: UnitOfWork, project_id: UUID, *, sha256: bytes, name: str, parameters: dict[str, Any]
+    uow: UnitOfWork, project_id: UUID, *, sha256: bytes | None, name: str, parameters: dict[str, Any]
 ) -> Reusable | None:
     recipe = await _recipe(uow, parameters)
-    if recipe is None:
+    if recipe is None or sha256 is None:
         return None
     return await reuse.find(uow.session, project_id, sha256=sha256, name=name, recipe=recipe)
 

@@ -33,19 +33,22 @@ class TakenChunk:
 @dataclass(frozen=True, slots=True)
 class FileToRun:
     """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone).
-    `parsed`: what lies there is the result of a parse job, not a document."""
+    `parsed`: what lies there is the result of a parse job, not a document. `source_version`: the bytes lie
+    with their owner, and count only as long as they are of this size and version."""
 
     job_id: UUID
     name: str
     size_bytes: int
     storage_key: str | None
     parsed: bool = False
+    source_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
     """How one job ended; `status` is COMPLETED, FAILED or CANCELLED. `recipe`: what its result may be found
-    again by; None when it shall not be."""
+    again by; None when it shall not be. `sha256` is of the bytes that were read, where they were not known
+    before."""
 
     job_id: UUID
     status: str
@@ -57,3 +60,4 @@ class JobEnd:
     seconds: float | None
     engine: str | None
     recipe: bytes | None = None
+    sha256: bytes | None = None

@@ -13,7 +13,7 @@ from services.worker import chunk as worker_chunk
 from shared.batches import orchestration, pauses
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger, reclaim, sweeping
-from tests.shared.schedules import pauses, stories
+from tests.shared.schedules import pause_stories, stories
 from tests.shared.schedules.conductor import without
 from tests.shared.schedules.stage import Stage
 
@@ -149,7 +149,7 @@ async def test_rule_16_without_the_flag_in_its_commit_work_starts_after_the_paus
 
     monkeypatch.setattr(reclaim, "hold_back", no_flag)
     with pytest.raises(AssertionError):
-        await pauses.a_take_after_the_pause(stage)
+        await pause_stories.a_take_after_the_pause(stage)
 
 
 async def test_rule_16_without_the_batch_held_first_a_pause_overlooks_a_grant(
@@ -163,7 +163,7 @@ async def test_rule_16_without_the_batch_held_first_a_pause_overlooks_a_grant(
         without(stage.resources.engine, BATCH, f"wake_at IS NOT NULL {WEAK}"),
         pytest.raises(AssertionError),
     ):
-        await pauses.a_pause_beside_a_dispatch(stage)
+        await pause_stories.a_pause_beside_a_dispatch(stage)
 
 
 async def test_rule_16_without_the_locks_a_pause_overlooks_a_grant_of_what_waited(stage: Stage) -> None:
@@ -172,7 +172,7 @@ async def test_rule_16_without_the_locks_a_pause_overlooks_a_grant_of_what_waite
         without(stage.resources.engine, locks, locks.replace("state <> 'DONE'", "state = 'READY'")),
         pytest.raises(AssertionError),
     ):
-        await pauses.a_pause_beside_a_grant_of_what_waited(stage)
+        await pause_stories.a_pause_beside_a_grant_of_what_waited(stage)
 
 
 async def test_rule_16_without_a_second_look_a_dispatch_feeds_a_paused_batch(stage: Stage) -> None:
@@ -180,7 +180,7 @@ async def test_rule_16_without_a_second_look_a_dispatch_feeds_a_paused_batch(sta
         without(stage.resources.engine, "stop_as, paused_at IS NOT NULL", "stop_as, false"),
         pytest.raises(AssertionError),
     ):
-        await pauses.a_dispatch_beside_a_pause(stage)
+        await pause_stories.a_dispatch_beside_a_pause(stage)
 
 
 @pytest.mark.parametrize("end", ["END, now()", "END, token"])
@@ -190,7 +190,7 @@ async def test_rule_16_without_the_pause_in_what_was_lost_it_starts(stage: Stage
         without(stage.resources.engine, held_back, held_back.replace("paused", "false")),
         pytest.raises(AssertionError),
     ):
-        await pauses.a_loss_in_a_paused_batch(stage)
+        await pause_stories.a_loss_in_a_paused_batch(stage)
 
 
 async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.batches import service as batch_service
 from shared.batches.advance import Step
 from shared.queue.messages import Dispatch
-from tests.shared.schedules import pauses, stories
+from tests.shared.schedules import pause_stories, stories
 from tests.shared.schedules.stage import Stage
 
 
@@ -121,20 +121,20 @@ async def test_rule_31_after_a_cancel_the_results_are_those_files_that_were_list
 
 
 async def test_rule_16_nothing_starts_after_the_pause(stage: Stage) -> None:
-    await pauses.a_take_after_the_pause(stage)
+    await pause_stories.a_take_after_the_pause(stage)
 
 
 async def test_rule_16_a_pause_waits_for_a_grant_and_takes_it_back(stage: Stage) -> None:
-    await pauses.a_pause_beside_a_dispatch(stage)
+    await pause_stories.a_pause_beside_a_dispatch(stage)
 
 
 async def test_rule_16_a_pause_waits_for_a_grant_of_what_waited(stage: Stage) -> None:
-    await pauses.a_pause_beside_a_grant_of_what_waited(stage)
+    await pause_stories.a_pause_beside_a_grant_of_what_waited(stage)
 
 
 async def test_rule_16_a_dispatch_that_chose_before_the_pause_grants_nothing(stage: Stage) -> None:
-    await pauses.a_dispatch_beside_a_pause(stage)
+    await pause_stories.a_dispatch_beside_a_pause(stage)
 
 
 async def test_rule_16_what_a_paused_batch_lost_is_not_taken(stage: Stage) -> None:
-    await pauses.a_loss_in_a_paused_batch(stage)
+    await pause_stories.a_loss_in_a_paused_batch(stage)
