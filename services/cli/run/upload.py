@@ -1,6 +1,7 @@
 """Brings files into a directory, some side by side. A file that cannot be brought is a row, not the end."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -52,7 +53,7 @@ async def _carry(
     for file in waiting:
         try:
             # An open file is streamed; a path would be read into memory as a whole.
-            with file.on_disk.open("rb") as content:
+            with Path(file.on_disk).open("rb") as content:
                 made = await client.beta.directories.files.upload(
                     directory_id,
                     upload_file=(file.path.rsplit("/", 1)[-1], content),

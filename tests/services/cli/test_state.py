@@ -94,7 +94,7 @@ def test_a_run_that_breaks_keeps_what_it_wrote(tmp_path: Path) -> None:
 
 def test_what_is_finished_and_unchanged_is_not_done_again(tmp_path: Path) -> None:
     def file(path: str, mark: str) -> SourceFile:
-        return SourceFile(path, tmp_path / path, 1, mark)
+        return SourceFile(path, str(tmp_path / path), 1, mark)
 
     log = ResultLog(tmp_path)
     log.append(Row(path, None, None, "COMPLETED") for path in ("same", "changed", "unfinished"))

@@ -113,7 +113,7 @@ def test_totals_and_the_hint_about_scans(reads_scans: bool) -> None:
 
 
 def summary(rows: list[Row], end: RoundEnd | None, *, nothing_to_do: bool = False) -> Summary:
-    files = tuple(SourceFile(row.path, Path(row.path), 1, "1-1") for row in rows)
+    files = tuple(SourceFile(row.path, row.path, 1, "1-1") for row in rows)
     return Summary(
         source=Path("papers"),
         out=Path("out/papers"),
