@@ -5,7 +5,7 @@ import stat
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 HIDDEN: Final = "hidden"
@@ -19,14 +19,19 @@ CLOSED: Final = "folders that may not be read"
 class SourceFile:
     """`path` is relative, with slashes, and valid text even when the name on disk is not.
 
-    `mark` changes when the file does: its size in bytes and its time of change. `on_disk` is where it lies, as
-    the system names it.
+    `mark` changes when the file does: its size in bytes and its time of change. `on_disk` is where it lies,
+    as the system names it.
     """
 
     path: str
     on_disk: str
     size: int
     mark: str
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return Path(self.on_disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +50,6 @@ class Listing:
                 found.add(folder)
                 folder = folder.rpartition("/")[0]
         return frozenset(found)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files together."""
-        return sum(file.size for file in self.files)
-
-    def types(self) -> list[tuple[str, int]]:
-        """Endings of the names and how many files have them, the most frequent first."""
-        return Counter(_ending(file.path) for file in self.files).most_common()
-
-
-def _ending(path: str) -> str:
-    return PurePosixPath(path).suffix.lower() or "no ending"
 
 
 def list_folder(root: Path, *, skip: Collection[Path] = ()) -> Listing:
