@@ -1,12 +1,13 @@
 """Settings from the environment: `BATCHMILL_*`, groups joined by `__`. Read only at the doors."""
 
+import json
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1 << 20
 
@@ -25,11 +26,23 @@ class Broker(BaseModel):
     url: SecretStr | None = None
 
 
+def _parted(given: object) -> object:
+    """A list as it is typed: JSON, or parts with commas between them."""
+    if not isinstance(given, str):
+        return given
+    if given.lstrip().startswith("["):
+        return json.loads(given)
+    return [part.strip() for part in given.split(",") if part.strip()]
+
+
 class Storage(BaseModel):
-    """Where originals and results lie: `file:///folder`, `s3://`, `gs://`, `az://`."""
+    """Where originals and results lie: `file:///folder`, `s3://`, `gs://`, `az://`; and the places below
+    which files may be read where they are."""
 
     url: str | None = None
-    roots: list[Path] = []
+    roots: Annotated[list[str], NoDecode, BeforeValidator(_parted)] = Field(
+        default=[], description="folders and s3://bucket/prefix, joined by commas or as a JSON list"
+    )
 
 
 class Api(BaseModel):

@@ -6,23 +6,26 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.config import Settings
+from shared.config import MissingSetting, Settings
 from shared.db.engine import open_engine
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory, session_maker
 from shared.installation import service as installation_service
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import TaskQueue
+from shared.storage.by_reference import Sources
 from shared.storage.object_store import ObjectStore
+from shared.storage.roots import as_folder, roots_of
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One process's pool, bells and storage."""
+    """One process's pool, bells, storage, and the places that it may read in place."""
 
     settings: Settings
     engine: AsyncEngine
     queue: TaskQueue
     storage: ObjectStore
+    sources: Sources
     unit_of_work: UnitOfWorkFactory
 
     async def hold_to_storage(self) -> str:
@@ -60,8 +63,21 @@ def open_resources(
         engine=engine,
         queue=bells,
         storage=ObjectStore(settings.storage_url()),
+        sources=open_sources(settings),
         unit_of_work=lambda: UnitOfWork(sessions, bells),
     )
+
+
+def open_sources(settings: Settings) -> Sources:
+    """The places that may be read in place; never the ones where we keep our keys and everybody's bytes.
+    `MissingSetting` when one of the roots names no place."""
+    own = as_folder(settings.storage_url())
+    closed = [settings.data_dir, *([] if own is None else [own])]
+    try:
+        roots = roots_of(settings.storage.roots, closed=closed)
+    except ValueError as error:
+        raise MissingSetting(f"BATCHMILL_STORAGE__ROOTS cannot be used: {error}.") from None
+    return Sources(roots)
 
 
 def storage_place(settings: Settings) -> str:

@@ -62,6 +62,9 @@ class DirectoryOut(BaseModel):
     expires_at: datetime | None
     connector_subscription_id: str | None
     system_metadata: dict[str, Any] | None
+    # Not of the contract: where the files of a directory that is read in place lie, and when that was read.
+    source_url: str | None
+    source_read_at: datetime | None
 
 
 def filters_of(asked: Annotated[DirectoryQuery, Query()]) -> DirectoryFilters:
@@ -84,6 +87,8 @@ def show(directory: Directory) -> DirectoryOut:
         expires_at=directory.expires_at,
         connector_subscription_id=directory.connector_subscription_id,
         system_metadata=directory.system_metadata,
+        source_url=directory.source_url,
+        source_read_at=directory.source_read_at,
     )
 
 

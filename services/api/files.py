@@ -28,6 +28,7 @@ from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.model import File
 from shared.files.service import FileFilters
+from shared.storage.by_reference import FileTrouble, Reference
 from shared.storage.port import BlobMissing
 
 router = APIRouter(tags=["files"])
@@ -178,7 +179,12 @@ async def content(
 
 @router.get(DOWNLOAD, response_class=StreamingResponse)
 async def download(
-    uow: Uow, storage: Storage, links: TheLinks, file_id: str, link: Annotated[LinkQuery, Query()]
+    uow: Uow,
+    storage: Storage,
+    door: TheDoor,
+    links: TheLinks,
+    file_id: str,
+    link: Annotated[LinkQuery, Query()],
 ) -> Any:
     """The bytes, for whoever holds a link: no key is asked for."""
     tenant = ids.parse(ids.Kind.PROJECT, link.project_id)
@@ -190,7 +196,13 @@ async def download(
         raise NotFound(f"No file has the id {file_id[:80]!r}.")
     await uow.commit()
     try:
-        pieces = await storage.stream(file.storage_key)
+        if file.source_version is None:
+            pieces = await storage.stream(file.storage_key)
+        else:
+            reference = Reference(file.storage_key, file.size_bytes, file.source_version)
+            pieces = await door.resources.sources.start(reference)
+    except FileTrouble as trouble:
+        raise NotFound(trouble.message) from None
     except BlobMissing:
         raise NotFound("The bytes of this file are gone.") from None
     headers = {**safe_headers(file.name), "content-length": str(file.size_bytes)}

@@ -7,12 +7,14 @@ TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
 from services.worker.heart import Heart
+from services.worker.originals import OWNERS, NoOriginal, Original, bring, trouble_of
 from services.worker.runtime import Runtime
 from shared.db.outage import will_pass
 from shared.jobs import limiting, running
@@ -20,7 +22,7 @@ from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
 from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
 from shared.pausing import Point, reach
-from shared.storage.port import BlobMissing, StorageDown
+from shared.storage.port import StorageDown
 from shared.telemetry import logger
 
 T = TypeVar("T")
@@ -112,22 +114,21 @@ class ChunkRun:
             stopping.cancel()
 
     async def _run_file(self, file: FileToRun) -> JobEnd | Again | Infra:
-        storage = self._runtime.resources.storage
-        fetched: Path | None = None
-        if file.storage_key is None:
-            return _failed(file, FailureCode.ENGINE_ERROR, "The file is no longer known.")
+        resources, scratch = self._runtime.resources, self._runtime.scratch
+        original: Original | None = None
         try:
-            fetched = await storage.fetch(file.storage_key, self._runtime.scratch)
-            outcome = await self._outcome(file, fetched)
-            if isinstance(outcome, Done) and outcome.code is not None and not fetched.is_file():
+            original = await bring(resources, file, scratch)
+            outcome = await self._outcome(file, original.path)
+            if isinstance(outcome, Done) and outcome.code is not None and not original.path.is_file():
                 # It was there and is gone: the storage says whether it is away, or the blob was removed.
-                await storage.fetch(file.storage_key, self._runtime.scratch)
+                original = await bring(resources, file, scratch)
                 outcome = Again(1.0, "STORAGE_DOWN: it was away while the document was read")
-            return await self._end_of(file, outcome)
-        except BlobMissing:
-            return _failed(file, FailureCode.ENGINE_ERROR, "The file's bytes are no longer in storage.")
+            end = await self._end_of(file, outcome)
+            return replace(end, sha256=original.sha256) if isinstance(end, JobEnd) else end
+        except NoOriginal as refusal:
+            return _failed(file, refusal.code, refusal.message, retryable=refusal.retryable)
         except StorageDown as error:
-            return Infra(f"STORAGE_DOWN: {error}")
+            return Infra(trouble_of(error))
         except (OSError, MemoryError) as error:
             return Infra(_trouble_of_ours(error))
         except Exception:
@@ -135,8 +136,8 @@ class ChunkRun:
             log.exception("engine failed", job=str(file.job_id))
             return _failed(file, FailureCode.ENGINE_ERROR, "The engine failed; the log has the reason.")
         finally:
-            if fetched is not None and fetched.parent == self._runtime.scratch:
-                fetched.unlink(missing_ok=True)
+            if original is not None and original.path.parent == scratch:
+                original.path.unlink(missing_ok=True)
 
     async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
         sandbox, project = self._runtime.sandbox, str(self._chunk.project_id)
@@ -200,8 +201,9 @@ class ChunkRun:
 
     async def _stumble(self, reason: str) -> None:
         """Our means failed under a file. If they fail by themselves too, no document is to blame, and this
-        process leaves the queue; if they work, the file is the suspect, and its neighbours go on."""
-        if await self._runtime.fails_by_itself(reason):
+        process leaves the queue; if they work, the file is the suspect, and its neighbours go on. What is not
+        ours, a folder read in place, is only waited for."""
+        if reason.startswith(OWNERS) or await self._runtime.fails_by_itself(reason):
             await self._give_back(INFRA_AGAIN_S, reason)
             return
 
@@ -278,13 +280,13 @@ def _trouble_of_ours(error: OSError | MemoryError) -> str:
     return f"SCRATCH: {error}"
 
 
-def _failed(file: FileToRun, code: FailureCode, message: str) -> JobEnd:
+def _failed(file: FileToRun, code: FailureCode, message: str, *, retryable: bool = True) -> JobEnd:
     return JobEnd(
         job_id=file.job_id,
         status="FAILED",
         code=code,
         message=message,
-        retryable=True,
+        retryable=retryable,
         result_key=None,
         pages=None,
         seconds=None,

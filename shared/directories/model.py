@@ -12,7 +12,11 @@ from shared.db.base import Base, born, new_id
 
 
 class Directory(Base):
-    """Deleting or expiring hides it; rows and bytes stay while a batch needs them (protocol rule 7)."""
+    """Deleting or expiring hides it; rows and bytes stay while a batch needs them (protocol rule 7).
+
+    `source_url`: its files lie there and are read in place; it is hidden until `source_read_at`, the end of
+    the last reading of that place.
+    """
 
     __tablename__ = "directories"
     __table_args__ = (
@@ -31,6 +35,8 @@ class Directory(Base):
     updated_at: Mapped[datetime] = born()
     expires_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    source_url: Mapped[str | None]
+    source_read_at: Mapped[datetime | None]
 
 
 class DirectoryFile(Base):
@@ -64,7 +70,7 @@ class DirectoryFile(Base):
     external_file_id: Mapped[str | None]
     file_metadata: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSONB)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[bytes]
+    sha256: Mapped[bytes | None]
     created_at: Mapped[datetime] = born()
     updated_at: Mapped[datetime] = born()
     deleted_at: Mapped[datetime | None]

@@ -60,6 +60,22 @@ async def get(session: AsyncSession, project_id: UUID, directory_id: UUID) -> Di
     return (await session.scalars(rows)).one_or_none()
 
 
+async def find(session: AsyncSession, directory_id: UUID) -> Directory | None:
+    """A live directory of whatever project."""
+    rows = select(Directory).where(Directory.id == directory_id, *_live_directory())
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def page_references(
+    session: AsyncSession, project_id: UUID | None, *, size: int, after: UUID | None, count: bool
+) -> Page[Directory]:
+    """One page of the live directories that are read in place, newest first; None: of all projects."""
+    rows = select(Directory).where(Directory.source_url.is_not(None), *_live_directory())
+    if project_id is not None:
+        rows = rows.where(Directory.project_id == project_id)
+    return await newest_first(session, rows, Directory.id, size=size, after=after, count=count)
+
+
 async def page(
     session: AsyncSession,
     project_id: UUID,
@@ -70,7 +86,7 @@ async def page(
     count: bool,
 ) -> Page[Directory]:
     """One page of directories, newest first."""
-    rows = select(Directory).where(Directory.project_id == project_id)
+    rows = select(Directory).where(Directory.project_id == project_id, *_read())
     if not filters.include_deleted:
         rows = rows.where(*_live_directory())
     if filters.name is not None:
@@ -185,10 +201,16 @@ async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> None:
     await session.execute(statement, {"id": entry.id})
 
 
+def _read() -> tuple[ColumnElement[bool], ...]:
+    """Half a directory must not look like a whole one."""
+    return (or_(Directory.source_url.is_(None), Directory.source_read_at.is_not(None)),)
+
+
 def _live_directory() -> tuple[ColumnElement[bool], ...]:
     return (
         Directory.deleted_at.is_(None),
         or_(Directory.expires_at.is_(None), Directory.expires_at > func.now()),
+        *_read(),
     )
 
 

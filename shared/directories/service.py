@@ -26,10 +26,13 @@ __all__ = [
     "delete_directory",
     "delete_entry",
     "file_of_entry",
+    "find_directory",
     "get_directory",
     "get_entry",
+    "insist_on_uploads",
     "list_directories",
     "list_entries",
+    "list_references",
     "open_directory",
 ]
 
@@ -88,6 +91,21 @@ async def list_directories(
     return await repository.page(uow.session, project_id, filters, size=size, after=after, count=count)
 
 
+async def find_directory(uow: UnitOfWork, directory_id: UUID) -> Directory:
+    """A live directory of whatever project, for operators; else `NotFound`."""
+    found = await repository.find(uow.session, directory_id)
+    if found is None:
+        raise NotFound(f"No directory has the id {show(Kind.DIRECTORY, directory_id)}.")
+    return found
+
+
+async def list_references(
+    uow: UnitOfWork, project_id: UUID | None, *, size: int, after: UUID | None, count: bool
+) -> Page[Directory]:
+    """A page of the directories that are read in place, newest first; None: of all projects."""
+    return await repository.page_references(uow.session, project_id, size=size, after=after, count=count)
+
+
 async def change_directory(
     uow: UnitOfWork, project_id: UUID, directory_id: UUID, changes: Mapping[str, Any]
 ) -> Directory:
@@ -114,8 +132,10 @@ async def add_entry(
     """Place a file in a directory; answers the row of it.
 
     `unique_id` is the external id or the file's name unless given. When a live file has it and the same
-    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`.
+    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`, and so
+    is any file for a directory that is read in place.
     """
+    insist_on_uploads(directory)
     wanted = _unique_id(unique_id or external_file_id or file.external_file_id or _short(file.name))
     values = {
         "project_id": directory.project_id,
@@ -134,13 +154,22 @@ async def add_entry(
             return made
         holder = await repository.holder_of(uow.session, directory.id, wanted)
         if holder is not None:
-            if holder.sha256 == file.sha256:
+            if holder.file_id == file.id or (file.sha256 is not None and holder.sha256 == file.sha256):
                 return holder
             break
     raise Conflict(
         f"The directory already has other bytes under the unique_id {wanted!r}. "
         "Delete that file first, or give this one a unique_id of its own."
     )
+
+
+def insist_on_uploads(directory: Directory) -> None:
+    """`Conflict` when the directory's files lie with their owner: then only a sync may say which they are."""
+    if directory.source_url is not None:
+        raise Conflict(
+            "The files of this directory are read in place, from a folder or bucket of its owner. Put the "
+            "file there and sync the directory, or upload it into another one."
+        )
 
 
 async def get_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID) -> DirectoryFile:
@@ -182,7 +211,8 @@ async def change_entry(
 ) -> DirectoryFile:
     """Change `display_name`, `unique_id` or `metadata`; what is not in `changes` stays.
 
-    A `unique_id` that another live file of the directory has is a `Conflict`.
+    A `unique_id` that another live file of the directory has is a `Conflict`; where files are read in place
+    it is their path, and stays.
     """
     entry = await get_entry(uow, project_id, directory_id, entry_id)
     values: dict[str, Any] = {}
@@ -191,6 +221,7 @@ async def change_entry(
     if "metadata" in changes:
         values["file_metadata"] = _checked(changes["metadata"])
     if changes.get("unique_id") is not None:
+        insist_on_uploads(await get_directory(uow, project_id, directory_id))
         values["unique_id"] = _unique_id(changes["unique_id"])
         holder = await repository.holder_of(uow.session, directory_id, values["unique_id"])
         if holder is not None and holder.id != entry.id:

@@ -25,6 +25,7 @@ __all__ = [
     "clean_name",
     "delete_file",
     "drop_file",
+    "extension_of",
     "files_by_id",
     "get_file",
     "list_files",
@@ -89,7 +90,7 @@ async def add_file(
         name=name,
         purpose=purpose,
         external_file_id=external_file_id,
-        file_type=_extension(name),
+        file_type=extension_of(name),
         size_bytes=stored.size_bytes,
         sha256=stored.sha256,
         storage_key=stored.storage_key,
@@ -173,7 +174,8 @@ def clean_name(text: str | None) -> str:
     return kept or NAMELESS
 
 
-def _extension(name: str) -> str | None:
+def extension_of(name: str) -> str | None:
+    """The extension of a name, in lower case and without its dot; None when it has none worth the name."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     stem, dot, tail = base.rpartition(".")
     return tail.lower() if dot and stem and tail.isalnum() and len(tail) <= MAX_EXTENSION else None

@@ -4,7 +4,7 @@ Each is one short READ COMMITTED transaction of its caller; lock order lane > ba
 Every move is one conditional UPDATE whose fence is the random token of the take (protocol rule 1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -146,7 +146,7 @@ async def open_files(session: AsyncSession, chunk: TakenChunk) -> list[FileToRun
     rows = await session.execute(
         text(
             "SELECT j.id, j.name, j.size_bytes, coalesce(p.result_key, f.storage_key),"
-            "  p.result_key IS NOT NULL"
+            "  p.result_key IS NOT NULL, CASE WHEN p.result_key IS NULL THEN f.source_version END"
             " FROM jobs j LEFT JOIN files f ON f.id = j.file_id AND j.parse_job_id IS NULL"
             " LEFT JOIN jobs p ON p.id = j.parse_job_id AND p.project_id = j.project_id"
             f" WHERE {where} AND j.status = 'PENDING' ORDER BY j.seq"
@@ -184,11 +184,12 @@ async def write_ends(session: AsyncSession, chunk: TakenChunk, ends: Sequence[Jo
         text(
             "UPDATE jobs j SET status = u.status, error_code = u.code, error_message = u.message,"
             " retryable = u.retryable, result_key = u.key, pages = u.pages, seconds = u.seconds,"
-            " engine = u.engine, token = :tok, finished_at = now()"
+            " engine = u.engine, token = :tok, sha256 = coalesce(j.sha256, u.sha256), finished_at = now()"
             " FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS text[]),"
             "  CAST(:messages AS text[]), CAST(:retryables AS bool[]), CAST(:keys AS text[]),"
-            "  CAST(:pages AS int[]), CAST(:seconds AS float8[]), CAST(:engines AS text[]))"
-            "  AS u(id, status, code, message, retryable, key, pages, seconds, engine)"
+            "  CAST(:pages AS int[]), CAST(:seconds AS float8[]), CAST(:engines AS text[]),"
+            "  CAST(:hashes AS bytea[]))"
+            "  AS u(id, status, code, message, retryable, key, pages, seconds, engine, sha256)"
             " WHERE j.id = u.id AND j.status = 'PENDING'"
         ),
         {
@@ -202,9 +203,29 @@ async def write_ends(session: AsyncSession, chunk: TakenChunk, ends: Sequence[Jo
             "pages": [end.pages for end in ends],
             "seconds": [end.seconds for end in ends],
             "engines": [end.engine for end in ends],
+            "hashes": [end.sha256 for end in ends],
         },
     )
+    if known := {end.job_id: end.sha256 for end in ends if end.sha256 is not None}:
+        await _tell_hashes(session, known)
     return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+async def _tell_hashes(session: AsyncSession, known: Mapping[UUID, bytes]) -> None:
+    """Note on the files of these jobs what their bytes are. Whoever holds such a row tells it the same, so
+    nobody waits for it: two batches over one directory would wait for each other."""
+    values = {"ids": list(known), "hashes": list(known.values())}
+    for table, its_id in (("files", "file_id"), ("directory_files", "directory_file_id")):
+        await session.execute(
+            text(
+                "WITH told AS MATERIALIZED (SELECT t.id, u.sha256"
+                "  FROM unnest(CAST(:ids AS uuid[]), CAST(:hashes AS bytea[])) AS u(id, sha256)"
+                f"  JOIN jobs j ON j.id = u.id JOIN {table} t ON t.id = j.{its_id}"
+                "  WHERE t.sha256 IS NULL FOR NO KEY UPDATE OF t SKIP LOCKED)"
+                f" UPDATE {table} t SET sha256 = told.sha256 FROM told WHERE t.id = told.id"
+            ),
+            values,
+        )
 
 
 async def cancel_open(session: AsyncSession, chunk: TakenChunk) -> None:

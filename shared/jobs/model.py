@@ -45,7 +45,7 @@ class Job(Base):
     file_id: Mapped[UUID]
     name: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[bytes]
+    sha256: Mapped[bytes | None]
     status: Mapped[str] = mapped_column(server_default="PENDING")
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -74,7 +74,7 @@ class JobInput:
     file_id: UUID
     name: str
     size_bytes: int
-    sha256: bytes
+    sha256: bytes | None
     named: str
     parse_job_id: UUID | None = None
 
@@ -86,7 +86,7 @@ async def open_parse_job(
     file_id: UUID,
     name: str,
     size_bytes: int,
-    sha256: bytes,
+    sha256: bytes | None,
     parameters: dict[str, Any],
 ) -> JobView:
     """A job for one file, without a batch: a chunk of one in the project's lane, due at once."""

@@ -33,18 +33,21 @@ class TakenChunk:
 @dataclass(frozen=True, slots=True)
 class FileToRun:
     """A job of the chunk that has no end yet, and where its file's bytes lie (None: the file is gone).
-    `parsed`: what lies there is the result of a parse job, not a document."""
+    `parsed`: what lies there is the result of a parse job, not a document. `source_version`: the bytes lie
+    with their owner, and count only as long as they are of this size and version."""
 
     job_id: UUID
     name: str
     size_bytes: int
     storage_key: str | None
     parsed: bool = False
+    source_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnd:
-    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED."""
+    """How one job ended; `status` is COMPLETED, FAILED or CANCELLED. `sha256` is of the bytes that were read,
+    where they were not known before."""
 
     job_id: UUID
     status: str
@@ -55,3 +58,4 @@ class JobEnd:
     pages: int | None
     seconds: float | None
     engine: str | None
+    sha256: bytes | None = None

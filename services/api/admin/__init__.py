@@ -9,6 +9,7 @@ from services.api.admin import (
     audit,
     batches,
     chunks,
+    directories,
     health,
     jobs,
     keys,
@@ -20,7 +21,20 @@ from services.api.admin import (
 )
 from services.api.operators import operator
 
-PAGES: Final = (organizations, projects, keys, lanes, batches, jobs, chunks, workers, queues, audit, health)
+PAGES: Final = (
+    organizations,
+    projects,
+    keys,
+    lanes,
+    directories,
+    batches,
+    jobs,
+    chunks,
+    workers,
+    queues,
+    audit,
+    health,
+)
 
 router = APIRouter(tags=["operators"], dependencies=[Depends(operator)])
 for page in PAGES:

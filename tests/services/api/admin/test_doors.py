@@ -44,6 +44,11 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ("PUT", "/projects/{project_id}/lanes/{job_type}"): Entry(
         200, {"max_jobs": 3}, "lane.set", "prj-", {"max_jobs": 0}, 422
     ),
+    ("GET", "/directories"): READ,
+    ("POST", "/directories"): Entry(
+        201, {"name": "new", "url": "{folder}"}, "directory.add", "dir-", {"name": "n", "url": "/"}, 400
+    ),
+    ("POST", "/directories/{directory_id}/sync"): Entry(200, None, "directory.sync", "dir-"),
     ("GET", "/batches"): READ,
     ("GET", "/batches/{batch_id}"): READ,
     ("GET", "/batches/{batch_id}/explain"): READ,

@@ -1,0 +1,157 @@
+"""What lies in a folder or bucket now, a page at a time: names, sizes and versions, no bytes."""
+
+import asyncio
+import os
+import stat
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import obstore
+from obstore.exceptions import BaseError
+
+from shared.storage.port import StorageDown
+
+PAGE: Final = 5_000
+MAX_PATH_BYTES: Final = 2_500  # what a unique_id may have
+HIDDEN: Final = "hidden"
+LEAVES: Final = "links that leave the folder"
+BROKEN: Final = "broken links"
+SPECIAL: Final = "not ordinary files"
+CLOSED: Final = "folders that may not be read"
+UNNAMED: Final = "names that cannot be kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A file as it lay there. `path` is relative to what was listed, with slashes; `key` is the URL of its
+    bytes; `version` changes when they do: the time of change in nanoseconds, or the bucket's etag."""
+
+    path: str
+    key: str
+    size: int
+    version: str
+    modified: datetime
+
+
+async def of_folder(folder: Path, left_out: Counter[str]) -> AsyncIterator[list[Sighting]]:
+    """Pages of the ordinary files below a real folder; what is left out is counted by its reason.
+
+    Hidden names and links that leave the folder are left out; a hidden folder counts once. A link to a folder
+    inside is passed over in silence: its files are seen under their own path. A folder that cannot be
+    listed for another reason than its permissions is `StorageDown`: its files are not gone.
+    """
+    walk = _below(folder, left_out)
+    while page := await asyncio.to_thread(lambda: list(islice(walk, PAGE))):
+        yield page
+
+
+async def of_bucket(
+    store: Any, url: str, prefix: str, left_out: Counter[str]
+) -> AsyncIterator[list[Sighting]]:
+    """The same of the keys below `prefix` in the bucket `url` (`s3://bucket`)."""
+    start = f"{prefix}/" if prefix else ""
+    try:
+        async for listed in obstore.list(store, prefix or None, chunk_size=PAGE):
+            seen = (_of_object(meta, url, start, left_out) for meta in listed)
+            if page := [one for one in seen if one is not None]:
+                yield page
+    except (BaseError, OSError) as error:
+        raise StorageDown(f"the bucket cannot be listed: {str(error)[:200]}") from error
+
+
+def version_of_stat(found: os.stat_result) -> str:
+    """The version of a local file."""
+    return str(found.st_mtime_ns)
+
+
+def version_of_object(meta: Any) -> str:
+    """The version of an object."""
+    return str(meta["e_tag"] or meta["last_modified"].isoformat())
+
+
+def as_text(path: Path) -> str:
+    """The path with slashes; bytes that are no UTF-8 become hex escapes.
+
+    In such a name a backslash of its own is doubled, and so it is in a name that looks like an escape:
+    two files never get the same text.
+    """
+    raw = os.fsencode(path.as_posix())
+    if _looks_escaped(raw):
+        raw = raw.replace(b"\\", b"\\\\")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _looks_escaped(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return b"\\x" in raw or b"\\\\" in raw
+
+
+def _below(top: Path, left_out: Counter[str]) -> Iterator[Sighting]:
+    waiting = [os.fspath(top)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        left_out[HIDDEN] += 1
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif (seen := _of_entry(entry, top, left_out)) is not None:
+                        yield seen
+        except PermissionError:
+            left_out[CLOSED] += 1
+        except (FileNotFoundError, NotADirectoryError):
+            # Removed since its parent was read; only the top must be there.
+            if here == os.fspath(top):
+                raise StorageDown("the folder is gone") from None
+        except OSError as error:
+            raise StorageDown(f"the folder cannot be listed: {error.strerror}") from error
+
+
+def _of_entry(entry: os.DirEntry[str], top: Path, left_out: Counter[str]) -> Sighting | None:
+    path = Path(entry.path)
+    real = path
+    try:
+        if entry.is_symlink():
+            real = path.resolve(strict=True)
+            if not real.is_relative_to(top):
+                left_out[LEAVES] += 1
+                return None
+        found = entry.stat()
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+        left_out[BROKEN] += entry.is_symlink()
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        left_out[SPECIAL] += 1
+        return None
+    name = as_text(path.relative_to(top))
+    if len(name.encode()) > MAX_PATH_BYTES:
+        left_out[UNNAMED] += 1
+        return None
+    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Sighting(name, real.as_uri(), found.st_size, version_of_stat(found), modified)
+
+
+def _of_object(meta: Any, url: str, start: str, left_out: Counter[str]) -> Sighting | None:
+    key = str(meta["path"])
+    name = key.removeprefix(start)
+    if any(part.startswith(".") for part in name.split("/")):
+        left_out[HIDDEN] += 1
+        return None
+    if not name or "\x00" in name or len(name.encode()) > MAX_PATH_BYTES:
+        left_out[UNNAMED] += 1
+        return None
+    place = f"{url}/{quote(key, safe='/')}"
+    return Sighting(name, place, int(meta["size"]), version_of_object(meta), meta["last_modified"])
