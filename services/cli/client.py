@@ -15,10 +15,11 @@ from services.local.stack import attach
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is, and the key that opens a project of it."""
+    """Where a server is, the key that opens a project of it, and the operator's where we have it."""
 
     base_url: str
     api_key: str
+    operator_key: str = ""
 
     def client(self) -> AsyncLlamaCloud:
         """A client of this server; close it after use."""

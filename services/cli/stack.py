@@ -1,7 +1,8 @@
 """The embedded stack as the commands use it: how it is opened, its first keys, its errors in words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -26,9 +27,16 @@ class Signalled(Exception):
 
 
 def make_stack(
-    settings: Settings, *, host: str, port: int, concurrency: int | None, log: Callable[[str], None]
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    concurrency: int | None,
+    log: Callable[[str], None],
+    roots: Sequence[Path] = (),
 ) -> Stack:
-    """A stack on the settings' data folder; it embeds what the settings give no URL for."""
+    """A stack on the settings' data folder; it embeds what the settings give no URL for. It may read `roots`
+    in place, instead of those of the settings."""
 
     async def first_keys(database_url: str) -> tuple[str, str]:
         return await _first_keys(
@@ -46,6 +54,7 @@ def make_stack(
         broker_url=broker_url,
         bootstrap=first_keys,
         log=log,
+        roots=roots,
     )
 
 

@@ -1,12 +1,13 @@
 """The parts of the product's stack, each a command line: neither the API nor the worker is imported here."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -105,8 +106,10 @@ def _part(site: Site, name: str, *arguments: str, ready_timeout_s: float = 60.0)
     )
 
 
-def environment(data: DataDir, *, database_url: str, broker_url: str, base_url: str) -> dict[str, str]:
-    """This process's environment with the stack's addresses.
+def environment(
+    data: DataDir, *, database_url: str, broker_url: str, base_url: str, roots: Sequence[Path] = ()
+) -> dict[str, str]:
+    """This process's environment with the stack's addresses, and `roots` if there are any.
 
     What the caller chose (storage, public URL, key) stays.
     """
@@ -123,4 +126,6 @@ def environment(data: DataDir, *, database_url: str, broker_url: str, base_url: 
     chosen["BATCHMILL_DATA_DIR"] = str(data.path)
     chosen["BATCHMILL_DATABASE__URL"] = database_url
     chosen["BATCHMILL_BROKER__URL"] = broker_url
+    if roots:
+        chosen["BATCHMILL_STORAGE__ROOTS"] = json.dumps([str(root) for root in roots])
     return chosen

@@ -51,8 +51,8 @@ class Stack:
     when everything is stopped, leaving it raises StackFailed or StackStopped. A second signal ends the parts
     without patience. Entering raises StackAlreadyRunning, PortTaken, PostgresRefused, DataFolderRefused,
     BinaryMissing, SystemRefused, or one of those two. Given URLs are used as they are: nothing embedded
-    starts for them. `port=0` takes any free one. `bootstrap` is called after the migrations when a key file
-    is missing.
+    starts for them. `port=0` takes any free one. `roots` are folders it may read in place. `bootstrap` is
+    called after the migrations when a key file is missing.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first are choices with a default, taken by name
@@ -66,6 +66,7 @@ class Stack:
         broker_url: str | None = None,
         bootstrap: Bootstrap | None = None,
         log: Callable[[str], None] = lambda _: None,
+        roots: Sequence[Path] = (),
         parts: Callable[[Site], StackParts] = product_parts,
     ) -> None:
         self.data = DataDir(data_dir)
@@ -75,6 +76,7 @@ class Stack:
         self.broker_url = broker_url or ""
         self._concurrency = concurrency or os.cpu_count() or 1
         self._bootstrap = bootstrap
+        self._roots = roots
         self._make_parts = parts
         self._say = log
         self._supervisor = Supervisor(say=log, changed=self._record, failed=self._interrupt)
@@ -136,7 +138,11 @@ class Stack:
         self._undo.callback(self.data.remove, *OF_ONE_LIFE)
         await self._start_servers()
         env = environment(
-            self.data, database_url=self.database_url, broker_url=self.broker_url, base_url=self.base_url
+            self.data,
+            database_url=self.database_url,
+            broker_url=self.broker_url,
+            base_url=self.base_url,
+            roots=self._roots,
         )
         site = Site(self.data, self.host, self.port, self.base_url, self._concurrency, env)
         parts = self._make_parts(site)

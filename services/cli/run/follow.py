@@ -8,6 +8,7 @@ from llama_cloud import AsyncLlamaCloud
 
 from services.cli.run.display import Display
 from services.cli.run.ended import Ended, EndedFiles
+from services.cli.run.estimate import Forecast
 from services.cli.run.fetch import Fetcher
 from services.cli.run.results import FAILED, ResultLog, Row
 from services.cli.run.together import together
@@ -19,7 +20,8 @@ POLL_S: Final = (0.25, 2.0)
 
 
 class Follower:
-    """One batch. `paths` maps directory file ids to paths; a file that already has a row is passed over."""
+    """One batch of which `open_files` have no row yet; a file that has one is passed over. `paths` maps
+    directory file ids to paths where the path was not told to the server with the file."""
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class Follower:
         fetcher: Fetcher,
         log: ResultLog,
         display: Display,
+        open_files: int,
     ) -> None:
         self._client = client
         self._batch_id = batch_id
@@ -38,7 +41,8 @@ class Follower:
         self._log = log
         self._display = display
         self._ended = EndedFiles(client, batch_id)
-        self._taken = {row.directory_file_id for row in log.rows.values()}
+        self._forecast = Forecast(display, open_files)
+        self._under_way: set[str] = set()
         self._queue: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue(FETCHERS * 8)
         self._rows: list[Row] = []
         self._batch: Any = None
@@ -68,13 +72,12 @@ class Follower:
     async def _collect(self, *, everything: bool) -> int:
         found = 0
         async for ended in self._ended.scan(everything=everything):
-            if ended.directory_file_id in self._taken:
-                continue
-            self._taken.add(ended.directory_file_id)
-            found += 1
             path = self._paths.get(ended.directory_file_id) or ended.external_file_id or ended.name
-            if path is not None:
-                await self._queue.put((path, ended))
+            if path is None or path in self._under_way or path in self._log:
+                continue
+            self._under_way.add(path)
+            found += 1
+            await self._queue.put((path, ended))
         return found
 
     async def _fetch(self) -> None:
@@ -82,6 +85,7 @@ class Follower:
             row = await self._fetcher.row_of(*item)
             self._rows.append(row)
             self._display.advance(failed=row.status == FAILED)
+            self._forecast.advance()
         self._saved_all = self._queue.empty()
 
     async def _flush_often(self) -> None:
@@ -93,6 +97,7 @@ class Follower:
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         self._log.append(rows)
+        self._under_way.difference_update(row.path for row in rows)
 
 
 def _why_waiting(batch: Any) -> str | None:

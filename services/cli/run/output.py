@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -31,13 +31,13 @@ def output_name(path: str, suffix: str, folders: Collection[str]) -> str:
     return name
 
 
-def write_whole(out: Path, target: Path, data: bytes) -> None:
-    """Write below `out` so that a reader, or a crash, never meets half a file."""
+def write_whole(out: Path, target: Path, pieces: Iterable[bytes]) -> None:
+    """Write `pieces` below `out` so that a reader, or a crash, never meets half a file."""
     partial = out / PARTIAL / secrets.token_hex(8)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +45,31 @@ def write_whole(out: Path, target: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def replace_whole(out: Path, target: Path, pieces: Iterable[bytes]) -> None:
+    """`write_whole`, and what is written after it can never be on the disk without it."""
+    write_whole(out, target, pieces)
+    settle_names([target.parent])
+
+
+def settle_names(folders: Iterable[Path]) -> None:
+    """The names in these folders are on the disk when this returns: a power cut cannot take one back.
+
+    A folder that is gone, or whose file system knows no such order, has nothing to settle.
+    """
+    for folder in folders:
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(opened)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        finally:
+            os.close(opened)
 
 
 @contextmanager
@@ -62,7 +87,7 @@ def write_result(out: Path, name: str, data: bytes) -> None:
     """Write one result; `NameRefused` when only its name is at fault."""
     with disk_errors(out):
         try:
-            write_whole(out, out / name, data)
+            write_whole(out, out / name, [data])
         except OSError as error:
             if error.errno in OWN_FAULT:
                 raise NameRefused(f"the output could not be named {name[-80:]}: {error.strerror}") from None

@@ -6,6 +6,8 @@ from pathlib import Path
 from services.cli.run.choice import ConfigChoice
 from services.cli.run.display import Display
 from services.cli.run.folder import Listing
+from services.cli.run.plan import Wanted
+from services.cli.run.planned import Planned
 from services.cli.run.results import ResultLog
 from services.cli.run.state import Round, RunState
 from shared.config import Settings
@@ -19,6 +21,7 @@ class Request:
     out: Path
     config: str | None
     fresh: bool
+    wanted: Wanted
     as_json: bool
     concurrency: int | None
     data_dir: Path | None
@@ -36,6 +39,7 @@ class Session:
     choice: ConfigChoice
     listing: Listing
     state: RunState
+    planned: Planned
     log: ResultLog
     display: Display
     abandoned: Round | None

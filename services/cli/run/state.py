@@ -1,4 +1,7 @@
-"""What a run must know to go on after it was cut off: `run.json` in OUT, replaced as a whole each time."""
+"""What a run must know to go on after it was cut off: `run.json` in OUT, replaced as a whole each time.
+
+It is small whatever the folder is: what is known of each file is in `planned.jsonl` and `results.jsonl`.
+"""
 
 import fcntl
 import json
@@ -10,42 +13,46 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.cli.exits import ExitCode, Stop
-from services.cli.run.output import disk_errors, write_whole
+from services.cli.run.output import disk_errors, replace_whole
 
 FILE: Final = "run.json"
 LOCK: Final = ".lock"
-VERSION: Final = 1
+VERSION: Final = 2
+ALL_IN_ONE: Final = 1
+"""The version that kept the mark of every file here, and wrote them all each time."""
 
 
 @dataclass(slots=True)
 class Round:
-    """One directory and one batch over it. `files` maps each path to the mark it had when it was planned."""
+    """One directory and one batch over it, of `count` planned files. `by_reference`: the directory was made
+    over the folder itself, and nothing was uploaded."""
 
     directory_id: str
-    files: dict[str, str]
+    count: int
     batch_id: str | None = None
+    by_reference: bool = False
 
 
 @dataclass(slots=True)
 class RunState:
-    """`finished` maps each path whose result is written to the mark of the file it was made from."""
+    """What does not grow with the folder. `former` are the marks that an earlier version kept here; they
+    belong to `planned.jsonl` now. `is_new`: nothing was done yet."""
 
     folder: str
     config: str
     base_url: str = ""
-    finished: dict[str, str] = field(default_factory=dict)
     round: Round | None = None
-
-    @property
-    def is_new(self) -> bool:
-        """Nothing was done yet."""
-        return not self.finished and self.round is None
+    former: dict[str, str] = field(default_factory=dict)
+    is_new: bool = True
 
     def save(self, out: Path) -> None:
         """Replace the file at once."""
-        content = json.dumps({"version": VERSION, **asdict(self)}, indent=1).encode()
+        kept = None if self.round is None else asdict(self.round)
+        record = {"folder": self.folder, "config": self.config, "base_url": self.base_url, "round": kept}
+        content = json.dumps({"version": VERSION, **record}, indent=1).encode()
         with disk_errors(out):
-            write_whole(out, out / FILE, content)
+            replace_whole(out, out / FILE, [content])
+        self.is_new = False
 
 
 def previous_state(out: Path, folder: str, config: str, *, fresh: bool) -> tuple[RunState, Round | None]:
@@ -89,10 +96,18 @@ def load_state(out: Path) -> RunState | None:
 
 
 def _state_of(raw: dict[str, Any]) -> RunState:
-    if raw.pop("version") != VERSION:
+    version, kept = raw.pop("version"), raw.pop("round")
+    former: dict[str, str] = {}
+    if version == ALL_IN_ONE:
+        former = raw.pop("finished")
+        if kept is not None:
+            files = kept.pop("files")
+            former |= files
+            kept["count"] = len(files)
+    elif version != VERSION:
         raise ValueError("written by another version")
-    kept = raw.pop("round")
-    return RunState(round=None if kept is None else Round(**kept), **raw)
+    opened = None if kept is None else Round(**kept)
+    return RunState(round=opened, former=former, is_new=False, **raw)
 
 
 @contextmanager

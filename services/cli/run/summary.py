@@ -1,7 +1,6 @@
 """How a run ended: for people, for programs, and as an exit code."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,19 +10,21 @@ from services.cli.exits import ExitCode, complain
 from services.cli.run.choice import ConfigChoice
 from services.cli.run.folder import Listing
 from services.cli.run.plan import RoundEnd
-from services.cli.run.results import FILE, Row
-from services.cli.run.table import Totals, print_table, print_totals, table_console, totals_of
+from services.cli.run.results import FILE
+from services.cli.run.table import Tally, Totals, print_table, print_totals, table_console
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`rows` are those of files that are in the folder now; the last three are of this call: `seconds` is all
-    of it, `worked_s` leaves out the start of a stack."""
+    """`tally` is of the files that are in the folder now. `left_for_later`: files that the options of this
+    call left as they are. The last three are of this call: `seconds` is all of it, `worked_s` leaves out the
+    start of a stack."""
 
     source: Path
     out: Path
     listing: Listing
-    rows: Sequence[Row]
+    tally: Tally
+    left_for_later: int
     choice: ConfigChoice
     end: RoundEnd | None
     nothing_to_do: bool
@@ -33,7 +34,7 @@ class Summary:
 
     def totals(self) -> Totals:
         """All files together."""
-        return totals_of(self.rows, len(self.listing.files))
+        return self.tally.totals
 
     def speed(self) -> str | None:
         """Files a second and how long it took; None when nothing was done."""
@@ -74,6 +75,7 @@ def as_record(summary: Summary) -> dict[str, object]:
         "configuration": summary.choice.key,
         **asdict(summary.totals()),
         "left_out": summary.listing.left_out,
+        "left_for_later": summary.left_for_later,
         "nothing_to_do": summary.nothing_to_do,
         "done_now": summary.done_now,
         "seconds": round(summary.seconds, 3),
@@ -84,7 +86,7 @@ def as_record(summary: Summary) -> dict[str, object]:
 
 def _print(summary: Summary) -> None:
     console = table_console()
-    print_table(console, summary.rows)
+    print_table(console, summary.tally)
     print_totals(
         console,
         summary.totals(),
@@ -93,6 +95,21 @@ def _print(summary: Summary) -> None:
         reads_scans=summary.choice.reads_scans,
         speed=summary.speed(),
     )
+    if summary.left_for_later:
+        console.print(
+            f"left for later: {summary.left_for_later} (new, changed or not finished; run without --only-new "
+            "and --retry-failed)",
+            markup=False,
+            soft_wrap=True,
+        )
     if summary.nothing_to_do:
-        why = "every file has its result already" if summary.listing.files else "the folder holds no file"
+        why = _why_nothing(summary)
         console.print(f"nothing to do: {why}", markup=False)
+
+
+def _why_nothing(summary: Summary) -> str:
+    if not summary.listing.files:
+        return "the folder holds no file"
+    if summary.left_for_later:
+        return "no file is of the kind that was asked for"
+    return "every file has its result already"

@@ -1,7 +1,9 @@
 """The end of a run, for people: a table of at most fifty files, then totals."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from typing import Final
 
@@ -37,31 +39,46 @@ class Totals:
     pages: int
 
 
-def totals_of(rows: Sequence[Row], files: int) -> Totals:
-    """Add the rows up; `files` is how many the folder has."""
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The rows of a run, added up; `shown` are those that the table has room for."""
 
-    def having(status: str) -> int:
-        return sum(row.status == status for row in rows)
-
-    def saying(message: str) -> int:
-        return sum(row.status == COMPLETED and row.message == message for row in rows)
-
-    return Totals(
-        files=files,
-        completed=having(COMPLETED),
-        failed=having(FAILED),
-        cancelled=having(CANCELLED),
-        missing=files - len(rows),
-        no_text=saying(NO_TEXT),
-        no_values=saying(NO_VALUES),
-        pages=sum(row.pages or 0 for row in rows),
-    )
+    totals: Totals
+    shown: tuple[Row, ...]
 
 
-def print_table(console: Console, rows: Sequence[Row]) -> None:
-    """Failures first, then what was cancelled, then the rest, each in order of path."""
+def tally(rows: Iterable[Row], files: int) -> Tally:
+    """Look at each row once and keep few; `files` is how many the folder has."""
+    seen: Counter[str] = Counter()
+
+    def counted() -> Iterator[Row]:
+        for row in rows:
+            seen["rows"] += 1
+            seen[row.status] += 1
+            seen["pages"] += row.pages or 0
+            if row.status == COMPLETED and row.message in (NO_TEXT, NO_VALUES):
+                seen[row.message] += 1
+            yield row
+
+    # Failures first, then what was cancelled, then the rest, each in order of path.
     order = {FAILED: 0, CANCELLED: 1}
-    chosen = sorted(rows, key=lambda row: (order.get(row.status, 2), row.path))[:MOST_ROWS]
+    shown = nsmallest(MOST_ROWS, counted(), key=lambda row: (order.get(row.status, 2), row.path))
+    totals = Totals(
+        files=files,
+        completed=seen[COMPLETED],
+        failed=seen[FAILED],
+        cancelled=seen[CANCELLED],
+        missing=files - seen["rows"],
+        no_text=seen[NO_TEXT],
+        no_values=seen[NO_VALUES],
+        pages=seen["pages"],
+    )
+    return Tally(totals, tuple(shown))
+
+
+def print_table(console: Console, found: Tally) -> None:
+    """One line for each row that is shown, and how many are not."""
+    chosen = found.shown
     if not chosen:
         return
     measure, told = _measures(chosen)
@@ -85,8 +102,8 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
             Text(cut(printable(end), end_width)),
         )
     console.print(table)
-    if len(rows) > MOST_ROWS:
-        console.print(f"{_count(len(rows) - MOST_ROWS, 'more file')}: see {FILE}.", markup=False)
+    if more := found.totals.files - found.totals.missing - len(chosen):
+        console.print(f"{_count(more, 'more file')}: see {FILE}.", markup=False)
 
 
 def print_totals(

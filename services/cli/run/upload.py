@@ -9,11 +9,10 @@ from llama_cloud import APIConnectionError, APIStatusError, AsyncLlamaCloud, Not
 from services.cli.client import detail_of
 from services.cli.exits import one_line
 from services.cli.run.folder import SourceFile
-from services.cli.run.results import FAILED, Row
+from services.cli.run.results import FAILED, NOT_UPLOADED, Row
 from services.cli.run.together import together
 
 SIDE_BY_SIDE: Final = 8
-NOT_UPLOADED: Final = "NOT_UPLOADED"
 OF_THE_FILE: Final = frozenset({400, 409, 413, 415, 422})
 """Refusals that speak of this file only."""
 
@@ -52,7 +51,7 @@ async def _carry(
     for file in waiting:
         try:
             # An open file is streamed; a path would be read into memory as a whole.
-            with file.on_disk.open("rb") as content:
+            with file.place.open("rb") as content:
                 made = await client.beta.directories.files.upload(
                     directory_id,
                     upload_file=(file.path.rsplit("/", 1)[-1], content),

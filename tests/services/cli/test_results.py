@@ -17,6 +17,10 @@ def row(path: str, status: str = COMPLETED) -> Row:
     return Row(path, f"dfl-{path}", f"pjb-{path}", status, pages=1, seconds=0.5, output=f"{path}.md")
 
 
+def paths_of(out: Path) -> list[str]:
+    return [found.path for found in ResultLog(out).rows()]
+
+
 def test_a_line_has_exactly_the_promised_fields(tmp_path: Path) -> None:
     ResultLog(tmp_path).append([row("ä.pdf")])
     (line,) = (tmp_path / FILE).read_text(encoding="utf-8").splitlines()
@@ -41,10 +45,10 @@ def test_a_torn_last_line_is_cut_wherever_it_was_torn(tmp_path: Path) -> None:
     first = whole.index(b"\n") + 1
     for end in range(first, len(whole)):
         path.write_bytes(whole[:end])
-        assert list(ResultLog(tmp_path).rows) == ["a"]
+        assert paths_of(tmp_path) == ["a"]
         assert path.read_bytes() == whole[:first]
     path.write_bytes(whole[: first - 1])
-    assert ResultLog(tmp_path).rows == {}
+    assert paths_of(tmp_path) == []
     assert path.read_bytes() == b""
 
 
@@ -54,7 +58,7 @@ def test_a_line_of_zeros_as_a_power_cut_leaves_it_is_passed_over(tmp_path: Path)
         file.write(b"\0" * 100 + b"\n")
     log = ResultLog(tmp_path)
     log.append([row("b")])
-    assert list(ResultLog(tmp_path).rows) == ["a", "b"]
+    assert paths_of(tmp_path) == ["a", "b"]
 
 
 def test_the_last_line_of_a_path_wins_and_compacting_keeps_one_each(tmp_path: Path) -> None:
@@ -64,8 +68,23 @@ def test_the_last_line_of_a_path_wins_and_compacting_keeps_one_each(tmp_path: Pa
     assert log.added == 4
     log.keep_only(["a", "b", "unknown"])
     again = ResultLog(tmp_path)
-    assert again.rows == {"a": row("a"), "b": row("b")}
-    assert len((tmp_path / FILE).read_bytes().splitlines()) == 2
+    assert list(again.rows()) == [row("b"), row("a")] == list(log.rows())
+    assert again.end_of("a") == (COMPLETED, None)
+    assert again.end_of("c") is None
+    log.append([row("c", "FAILED")])
+    assert [found.path for found in log.rows()] == ["b", "a", "c"]
+    assert log.end_of("c") == ("FAILED", None)
+    assert len((tmp_path / FILE).read_bytes().splitlines()) == 3
+
+
+def test_a_file_that_already_says_only_that_is_not_written_again(tmp_path: Path) -> None:
+    log = ResultLog(tmp_path)
+    log.keep_only([])
+    assert (tmp_path / FILE).read_bytes() == b"", "a folder of nothing has a file of nothing"
+    log.append([row("a"), row("b")])
+    before = (tmp_path / FILE).stat()
+    ResultLog(tmp_path).keep_only(["b", "a", "unknown"])
+    assert (tmp_path / FILE).stat().st_ino == before.st_ino
 
 
 def test_nothing_to_append_touches_nothing(tmp_path: Path) -> None:

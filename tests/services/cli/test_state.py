@@ -1,21 +1,24 @@
 """What a run remembers of the one before."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from services.cli.exits import ExitCode, Stop
 from services.cli.run.folder import SourceFile
-from services.cli.run.plan import files_to_do
-from services.cli.run.results import ResultLog, Row
+from services.cli.run.plan import Wanted, files_to_do
+from services.cli.run.planned import FILE as PLANNED
+from services.cli.run.planned import Planned
+from services.cli.run.results import CANCELLED, COMPLETED, FAILED, NOT_UPLOADED, ResultLog, Row
 from services.cli.run.state import FILE, Round, RunState, alone_in, load_state, previous_state
 
 CUT_OFF = RunState(
     "/papers",
     "cfg-PARSE_FAST",
     base_url="http://127.0.0.1:8000",
-    finished={"a.txt": "1-1"},
-    round=Round("dir-1", {"b.txt": "2-2"}, batch_id="bat-1"),
+    round=Round("dir-1", 2, batch_id="bat-1"),
+    is_new=False,
 )
 
 
@@ -24,7 +27,20 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     CUT_OFF.save(tmp_path)
     assert load_state(tmp_path) == CUT_OFF
     RunState("/papers", "cfg-1").save(tmp_path)
-    assert load_state(tmp_path) == RunState("/papers", "cfg-1")
+    assert load_state(tmp_path) == RunState("/papers", "cfg-1", is_new=False)
+
+
+def test_what_an_earlier_version_left_is_gone_on_with(tmp_path: Path) -> None:
+    kept = {"directory_id": "dir-1", "files": {"b.txt": "2-2", "c.txt": "3-3"}, "batch_id": "bat-1"}
+    record = {"folder": "/papers", "config": "cfg-PARSE_FAST", "base_url": "http://127.0.0.1:8000"}
+    former = record | {"version": 1, "finished": {"a.txt": "1-1"}, "round": kept}
+    (tmp_path / FILE).write_text(json.dumps(former))
+    found = load_state(tmp_path)
+    assert found is not None
+    assert found.round == CUT_OFF.round
+    assert found.former == {"a.txt": "1-1", "b.txt": "2-2", "c.txt": "3-3"}
+    found.save(tmp_path)
+    assert load_state(tmp_path) == CUT_OFF
 
 
 def test_the_same_dir_and_config_go_on(tmp_path: Path) -> None:
@@ -92,12 +108,46 @@ def test_a_run_that_breaks_keeps_what_it_wrote(tmp_path: Path) -> None:
     assert load_state(out) == CUT_OFF
 
 
-def test_what_is_finished_and_unchanged_is_not_done_again(tmp_path: Path) -> None:
-    def file(path: str, mark: str) -> SourceFile:
-        return SourceFile(path, tmp_path / path, 1, mark)
+def file(path: str, mark: str) -> SourceFile:
+    return SourceFile(path, f"/papers/{path}", 1, mark)
 
-    log = ResultLog(tmp_path)
-    log.append(Row(path, None, None, "COMPLETED") for path in ("same", "changed", "unfinished"))
-    state = RunState("/papers", "cfg-1", finished={"same": "1", "changed": "1", "lost": "1"})
-    files = [file("same", "1"), file("changed", "2"), file("lost", "1"), file("unfinished", "1")]
-    assert [f.path for f in files_to_do(files, state, log)] == ["changed", "lost", "unfinished"]
+
+def chosen(files: list[SourceFile], planned: Planned, log: ResultLog, wanted: Wanted) -> list[str]:
+    return [found.path for found in files_to_do(files, planned, log, wanted)]
+
+
+def test_which_files_a_run_takes_on(tmp_path: Path) -> None:
+    log, planned = ResultLog(tmp_path), Planned(tmp_path)
+    ends = {"same": COMPLETED, "changed": COMPLETED, "bad": FAILED, "stopped": CANCELLED}
+    log.append(Row(path, None, None, status) for path, status in ends.items())
+    log.append([Row("closed", None, None, FAILED, NOT_UPLOADED)])
+    planned.add(dict.fromkeys([*ends, "closed", "lost"], "1"))
+    files = [file(path, "1") for path in (*ends, "closed", "lost", "new")]
+    files[1] = file("changed", "2")
+    for kept in (planned, Planned(tmp_path)):
+        assert chosen(files, kept, log, Wanted.OPEN) == ["changed", "stopped", "closed", "lost", "new"]
+        assert chosen(files, kept, log, Wanted.NEW) == ["lost", "new"]
+        assert chosen(files, kept, log, Wanted.FAILED) == ["bad", "stopped", "closed", "lost"]
+
+
+def test_planning_again_and_again_does_not_grow_the_file_without_end(tmp_path: Path) -> None:
+    planned = Planned(tmp_path)
+    for mark in range(2_000):
+        planned.add({"a": f"{mark}", "b": "same"})
+    assert len((tmp_path / PLANNED).read_bytes().splitlines()) < 1_100
+    again = Planned(tmp_path)
+    assert (again.mark_of("a"), again.mark_of("b")) == ("1999", "same")
+    again.keep_only(["b"])
+    assert "a" not in Planned(tmp_path)
+
+
+def test_a_torn_plan_forgets_its_last_line_only(tmp_path: Path) -> None:
+    planned = Planned(tmp_path)
+    planned.add({"a": "1"})
+    planned.add({"b": "1"})
+    path = tmp_path / PLANNED
+    path.write_bytes(path.read_bytes()[:-3])
+    assert ("a" in Planned(tmp_path), "b" in Planned(tmp_path)) == (True, False)
+    planned = Planned(tmp_path)
+    planned.add({"c": "1"})
+    assert Planned(tmp_path).mark_of("c") == "1"

@@ -13,7 +13,7 @@ from services.cli.run.folder import Listing, SourceFile
 from services.cli.run.plan import RoundEnd
 from services.cli.run.results import CANCELLED, COMPLETED, FAILED, NO_TEXT, NO_VALUES, Row
 from services.cli.run.summary import Summary, as_record
-from services.cli.run.table import print_table, print_totals, tail, totals_of
+from services.cli.run.table import print_table, print_totals, tail, tally
 
 
 def good(path: str, message: str | None = None) -> Row:
@@ -26,7 +26,7 @@ def bad(path: str, code: str = "PDF_IS_BROKEN") -> Row:
 
 def printed(rows: list[Row], width: int = 80) -> list[str]:
     out = StringIO()
-    print_table(Console(file=out, width=width), rows)
+    print_table(Console(file=out, width=width), tally(rows, len(rows)))
     return out.getvalue().splitlines()
 
 
@@ -97,7 +97,7 @@ def test_totals_and_the_hint_about_scans(reads_scans: bool) -> None:
     out = StringIO()
     print_totals(
         Console(file=out, width=80),
-        totals_of(rows, 4),
+        tally(rows, 4).totals,
         out=Path("out/papers"),
         left_out={"hidden": 2},
         reads_scans=reads_scans,
@@ -113,12 +113,13 @@ def test_totals_and_the_hint_about_scans(reads_scans: bool) -> None:
 
 
 def summary(rows: list[Row], end: RoundEnd | None, *, nothing_to_do: bool = False) -> Summary:
-    files = tuple(SourceFile(row.path, Path(row.path), 1, "1-1") for row in rows)
+    files = tuple(SourceFile(row.path, row.path, 1, "1-1") for row in rows)
     return Summary(
         source=Path("papers"),
         out=Path("out/papers"),
         listing=Listing(files, {}),
-        rows=rows,
+        tally=tally(rows, len(rows)),
+        left_for_later=0,
         choice=ConfigChoice("cfg-PARSE_FAST"),
         end=end,
         nothing_to_do=nothing_to_do,
