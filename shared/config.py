@@ -30,6 +30,9 @@ class Storage(BaseModel):
 
     url: str | None = None
     roots: list[Path] = []
+    min_free_bytes: int = Field(
+        default=1024 * MEBIBYTE, ge=0, description="of a folder, below which uploads are refused; 0: never"
+    )
 
 
 class Api(BaseModel):

@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 import shared
-from services.cli import batches, database, doctor, keys, limits, processes, storage, up, workers
+from services.cli import (
+    batches,
+    database,
+    doctor,
+    gc,
+    keys,
+    limits,
+    processes,
+    projects,
+    retention,
+    storage,
+    up,
+    workers,
+)
 from services.cli.run import command as run
 
 app = typer.Typer(
@@ -37,10 +50,13 @@ app.command("up")(up.up)
 app.add_typer(batches.app, name="batches")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
+app.add_typer(projects.app, name="projects")
+app.add_typer(retention.app, name="retention")
 app.command("api")(processes.api)
 app.command("worker")(processes.worker)
 app.command("upkeep")(processes.upkeep)
 app.command("migrate")(database.migrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(storage.app, name="storage")
+app.command("gc")(gc.gc)
 app.command("doctor")(doctor.doctor)

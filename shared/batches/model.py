@@ -19,6 +19,9 @@ class Batch(Base):
     `last_pos` freezes the file list, `cursor_pos` is how far it was spread, `total` the files spread so
     far, `fed_seq` how many of them were granted. `wake_at` is never null before the end: nothing can be
     stuck without a due time. `seconds_per_file` is the running average that sizes its chunks.
+
+    Retention: up to `purged_seq` its results are taken away, at `purged_at` all of them were; since
+    `deleted_at` the batch is hidden, and its rows go.
     """
 
     __tablename__ = "batches"
@@ -46,6 +49,9 @@ class Batch(Base):
         ),
         Index("ix_batches_project", "project_id", "id"),
         Index("ix_batches_directory", "source_directory_id", "id"),
+        Index("ix_batches_finished", "project_id", "finished_at"),
+        Index("ix_batches_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index("ix_batches_redrive_of", "redrive_of", postgresql_where=text("redrive_of IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -85,6 +91,9 @@ class Batch(Base):
     updated_at: Mapped[datetime] = born()
     finished_at: Mapped[datetime | None]
     wake_at: Mapped[datetime | None] = mapped_column(server_default=text("now() + interval '5 s'"))
+    purged_seq: Mapped[int] = mapped_column(server_default="0")
+    purged_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
 
 
 class BatchEvent(Base):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base, born, new_id
@@ -20,6 +20,7 @@ class File(Base):
         CheckConstraint("char_length(name) BETWEEN 1 AND 3000", name="name_length"),
         CheckConstraint("size_bytes >= 0", name="size"),
         Index("ix_files_project", "project_id", "id"),
+        Index("ix_files_hidden", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = new_id()

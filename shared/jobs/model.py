@@ -15,7 +15,8 @@ class Job(Base):
     """A file of a batch, or a job asked for alone. No index names `status`: that keeps its updates HOT.
 
     `config`, `configuration_id` and `file_input` (the input as its caller named it) are of jobs that came
-    alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input.
+    alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input, or is
+    shared. `purged_at`: when retention took the result away; `result_key` goes on saying where it was.
     """
 
     __tablename__ = "jobs"
@@ -27,6 +28,15 @@ class Job(Base):
         CheckConstraint("status <> 'FAILED' OR error_code IS NOT NULL", name="why"),
         Index("uq_jobs_batch_seq", "batch_id", "seq", unique=True),
         Index("ix_jobs_project", "project_id", "job_type", "id"),
+        # What retention looks for. None of their columns is written when a job ends: that stays HOT too.
+        Index("ix_jobs_alone", "project_id", "id", postgresql_where=text("batch_id IS NULL")),
+        Index(
+            "ix_jobs_alone_kept",
+            "project_id",
+            "id",
+            postgresql_where=text("batch_id IS NULL AND purged_at IS NULL"),
+        ),
+        Index("ix_jobs_parse_job", "parse_job_id", postgresql_where=text("parse_job_id IS NOT NULL")),
         {
             "postgresql_with": {
                 "fillfactor": 50,
@@ -63,6 +73,7 @@ class Job(Base):
     created_at: Mapped[datetime] = born()
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
 
 
 class Chunk(Base):

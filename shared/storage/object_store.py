@@ -11,17 +11,18 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from shared.storage.port import BlobMissing, StorageDown
+from shared.storage.port import BlobMissing, Listed, StorageDown
 
 PIECE = 1 << 20
 FOLDER_ANSWERS_WITHIN_S = 15.0
 BUCKET_ANSWERS_WITHIN_S = 60.0
 SLOWEST_BYTES_A_S = 1 << 20
+LISTED_AT_ONCE = 1_000
 _NOT_OURS = "the storage has lost its mark: is it mounted, or was it emptied?"
 
 
 class ObjectStore:
-    """A `BlobStorage`. For a `file://` URL the folder is made, private to this user.
+    """A `BlobStorage` and a `BlobLister`. For a `file://` URL the folder is made, private to this user.
 
     Once it is held to a mark, a blob is missing only in a place that has the mark. A folder that is not
     mounted looks like an empty one: without this, every document would seem lost, and results would be put
@@ -40,7 +41,8 @@ class ObjectStore:
         if parts.scheme == "file":
             self._folder = Path(unquote(parts.path))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._store: Any = LocalStore(self._folder)
+            # Each result lies in a folder of its own, which goes with it.
+            self._store: Any = LocalStore(self._folder, automatic_cleanup=True)
         else:
             self._store = from_url(url)
 
@@ -109,6 +111,22 @@ class ObjectStore:
             await self._do(key, obstore.delete_async(self._store, key))
         except BlobMissing:
             return
+
+    async def list_pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
+        """Every blob under a prefix, in pages. A folder that is not mounted is no empty store."""
+        self._insist_on_folder()
+        pages = aiter(obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE))
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    page = await anext(pages)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise StorageDown(f"no list of {prefix} in time") from None
+            except (BaseError, OSError) as error:
+                raise StorageDown(str(error)[:300]) from error
+            yield [Listed(str(one["path"]), int(one["size"]), one["last_modified"]) for one in page]
 
     def free_bytes(self) -> int | None:
         """Free space of a local store; None where the store does not say."""

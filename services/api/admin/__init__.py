@@ -16,11 +16,25 @@ from services.api.admin import (
     organizations,
     projects,
     queues,
+    retention,
     workers,
 )
 from services.api.operators import operator
 
-PAGES: Final = (organizations, projects, keys, lanes, batches, jobs, chunks, workers, queues, audit, health)
+PAGES: Final = (
+    organizations,
+    projects,
+    retention,
+    keys,
+    lanes,
+    batches,
+    jobs,
+    chunks,
+    workers,
+    queues,
+    audit,
+    health,
+)
 
 router = APIRouter(tags=["operators"], dependencies=[Depends(operator)])
 for page in PAGES:
