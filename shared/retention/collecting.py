@@ -106,7 +106,7 @@ def _sort(
     oldest = moment - timedelta(seconds=ORPHAN_AGE_S)
     for one in page:
         row = rows[one.key]
-        if (row.doomed and not row.named) or row.due:
+        if row.due if row.named else row.doomed:
             getattr(found, survey.kind_of(one.key) or "foreign").add(one)
         elif row.named:
             found.kept.add(one)

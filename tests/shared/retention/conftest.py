@@ -68,13 +68,13 @@ class Shelf:
             await uow.commit()
         if not days and not hidden:
             return made.id
-        old: UUID = await self.mill.one("SELECT uuidv7(make_interval(days => -:d))", d=days)
+        old: UUID = await self.mill.one("SELECT uuidv7(CAST(:d AS int) * interval '-1 day')", d=days)
         key = f"p/{self.project}/f/{old}"
         await self.resources.storage.put(key, b"words")
         await self.resources.storage.delete(made.storage_key)
         await self.mill.sql(
-            "UPDATE files SET id = :new, storage_key = :k, created_at = now() - make_interval(days => :d),"
-            " deleted_at = CASE WHEN :h THEN now() - make_interval(days => :d) END WHERE id = :old",
+            "UPDATE files SET id = :new, storage_key = :k, created_at = now() - :d * interval '1 day',"
+            " deleted_at = CASE WHEN :h THEN now() - :d * interval '1 day' END WHERE id = :old",
             new=old,
             k=key,
             d=days,
@@ -97,7 +97,7 @@ class Shelf:
     async def directory(self, *, expired_days: int | None = None) -> UUID:
         found: UUID = await self.mill.one(
             "INSERT INTO directories (project_id, name, type, expires_at) VALUES (:p, 'd', 'ephemeral',"
-            " now() - make_interval(days => CAST(:d AS int))) RETURNING id",
+            " now() - :d * interval '1 day') RETURNING id",
             p=self.project,
             d=expired_days,
         )
@@ -114,7 +114,7 @@ class Shelf:
         file: UUID | None = None,
     ) -> UUID:
         """A job; a COMPLETED one with its result in the storage, or that of the job that it shares."""
-        job: UUID = await self.mill.one("SELECT uuidv7(make_interval(days => -:d))", d=days)
+        job: UUID = await self.mill.one("SELECT uuidv7(CAST(:d AS int) * interval '-1 day')", d=days)
         key = None
         if status == "COMPLETED":
             key = f"p/{self.project}/r/{job}/{uuid4()}.json.zst"
@@ -127,8 +127,8 @@ class Shelf:
             " status, error_code, result_key, parse_job_id, created_at, finished_at) VALUES (:id, :p,"
             " 'parse_v2', :b, :s, :f, 'f', 5, '', CAST(:status AS text),"
             " CASE WHEN CAST(:status AS text) = 'FAILED' THEN 'TIMEOUT' END, :key, :shares,"
-            " now() - make_interval(days => :d),"
-            " CASE WHEN CAST(:status AS text) <> 'PENDING' THEN now() - make_interval(days => :d) END)",
+            " now() - :d * interval '1 day',"
+            " CASE WHEN CAST(:status AS text) <> 'PENDING' THEN now() - :d * interval '1 day' END)",
             id=job,
             p=self.project,
             b=batch,
@@ -147,7 +147,7 @@ class Shelf:
             "INSERT INTO batches (project_id, job_type, source_directory_id, configuration_id, config,"
             " last_pos, status, spread_done, total, ok, wake_at, created_at, finished_at) VALUES (:p,"
             " 'parse_v2', :dir, 'cfg', '{}', 0, 'COMPLETED', true, :n, :n, NULL,"
-            " now() - make_interval(days => :d), now() - make_interval(days => :d)) RETURNING id",
+            " now() - :d * interval '1 day', now() - :d * interval '1 day') RETURNING id",
             p=self.project,
             dir=directory or self.mill.directory_id,
             n=jobs,
@@ -226,7 +226,10 @@ class Shelf:
 
 
 async def make_shelf(resources: Resources, tmp_path: Path) -> Shelf:
-    return Shelf(resources, await make_mill(resources), tmp_path / "blobs")
+    mill = await make_mill(resources)
+    # It has no bytes, and what it stands for is not needed here.
+    await mill.sql("DELETE FROM files WHERE id = :f", f=mill.file_id)
+    return Shelf(resources, mill, tmp_path / "blobs")
 
 
 @pytest.fixture

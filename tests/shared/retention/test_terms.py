@@ -1,6 +1,7 @@
 """What goes when its time is over, and what never goes."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -71,8 +72,6 @@ async def test_a_result_stays_while_an_extraction_is_about_to_read_it(shelf: She
     assert shelf.blobs() == {key}
     await shelf.mill.sql("UPDATE jobs SET status = 'CANCELLED', finished_at = now() WHERE id = :j", j=reader)
     orphan = shelf.folder / key
-    import os
-
     os.utime(orphan, (orphan.stat().st_atime, orphan.stat().st_mtime - 25 * 3600))
     assert (await shelf.collect()).removed.blobs == 1
     assert shelf.blobs() == set()
