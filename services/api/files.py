@@ -105,10 +105,10 @@ async def create(
     request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
 ) -> FileOut:
     """Upload a file. An empty one, one without a name, and a form without purpose are 400."""
-    await door.space.insist(request.headers.get("content-length"))
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
     # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
     await uow.commit()
+    await door.space.insist(request.headers.get("content-length"))
     part = await form.open_file()
     if part.name is None:
         raise InvalidInput("The part 'file' has no file name.")

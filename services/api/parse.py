@@ -140,10 +140,10 @@ async def upload(
     request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
 ) -> ParseJobOut:
     """Upload a file and parse it: the form's `configuration` is the body of a parse request as text."""
-    await door.space.insist(request.headers.get("content-length"))
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
     # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
     await uow.commit()
+    await door.space.insist(request.headers.get("content-length"))
     part = await form.open_file()
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
