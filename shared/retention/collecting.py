@@ -95,6 +95,9 @@ async def collect(
         if remove and gone:
             for key in await _remove(unit_of_work, storage, list(gone)):
                 found.removed.add(gone[key])
+    if remove:
+        # A folder that nobody touched for a day: nobody is about to write into it.
+        await lister.prune(OURS, older_than_s=ORPHAN_AGE_S)
     return found
 
 

@@ -114,6 +114,7 @@ async def _remove_blobs(
             )
             await emptying.hand_back(uow.session, project, after_s=LEASE_S)
             await uow.commit()
+    await lister.prune(f"p/{project}/", older_than_s=0)
     async with unit_of_work() as uow:
         await emptying.finish(uow.session, project)
         await uow.commit()

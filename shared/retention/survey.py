@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.retention.slices import NEEDED
 
 _ID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RESULT: Final = re.compile(rf"p/{_ID}/r/({_ID})/{_ID}\.json\.zst")
-_FILE: Final = re.compile(rf"p/{_ID}/f/({_ID})")
+# What a killed process left of a blob has a number behind the key; no row ever names it.
+_RESULT: Final = re.compile(rf"p/{_ID}/r/({_ID})/{_ID}\.json\.zst(?:#\d+)?")
+_FILE: Final = re.compile(rf"p/{_ID}/f/({_ID})(?:#\d+)?")
 _KEEPS: Final = "{0}.result_key = k.key AND {0}.purged_at IS NULL AND {0}.deleted_at IS NULL"
 # Columns in which a job names another one whose result it shares, or is about to read. Each has an index.
 _SHARERS: Final = ("parse_job_id",)

@@ -4,8 +4,9 @@ Any number of processes may do it side by side: each slice skips what another on
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
@@ -13,27 +14,58 @@ from shared.pausing import Point, reach
 from shared.retention import repository, slices
 from shared.retention.terms import TermsOf, sooner
 
-START = UUID(int=0)
+START: Final = UUID(int=0)
+
+
+REST_S: Final = 300.0
+
+
+@dataclass(slots=True)
+class Lap:
+    """A walk over files, slice by slice: what cannot go yet is passed by, and met in the next lap. After a
+    lap that found nothing it rests for five minutes, since there may be many that stay."""
+
+    after: UUID = START
+    ended: bool = False
+    found: int = 0
+    rests_until: float = 0.0
+
+    def begins(self) -> bool:
+        """Is there something to do now?"""
+        self.ended = time.monotonic() < self.rests_until
+        return not self.ended
+
+    def step(self, count: int, last: UUID | None) -> int:
+        """A slice is over; answers `count`."""
+        self.found += count
+        self.after, self.ended = last or START, last is None
+        if self.ended:
+            self.rests_until = 0.0 if self.found else time.monotonic() + REST_S
+            self.found = 0
+        return count
 
 
 @dataclass(slots=True)
 class Walk:
-    """Where the next slices of files begin; what could not go yet is passed by, and met in the next walk."""
+    """Where the next slices of files begin, for one process."""
 
-    hiding: dict[UUID, UUID] = field(default_factory=dict)
-    removing: UUID = START
-    removing_ended: bool = False
+    removing: Lap = field(default_factory=Lap)
+    hiding: defaultdict[UUID, Lap] = field(default_factory=lambda: defaultdict(Lap))
+
+    @property
+    def ended(self) -> bool:
+        """Nothing is left to be looked at now."""
+        return self.removing.ended and all(lap.ended for lap in self.hiding.values())
 
 
 async def sweep(uow: UnitOfWork, walk: Walk, *, within_s: float) -> Counter[str]:
     """Hide and remove what is over, until nothing is left or the time is; answers how much of what."""
     until = time.monotonic() + within_s
     done: Counter[str] = Counter()
-    walk.removing_ended = False
     while time.monotonic() < until:
         moved = await _round(uow, walk)
         done += moved
-        if not moved.total() and walk.removing_ended and not walk.hiding:
+        if not moved.total() and walk.ended:
             break
     return done
 
@@ -42,15 +74,16 @@ async def _round(uow: UnitOfWork, walk: Walk) -> Counter[str]:
     """One slice of each kind."""
     every = await repository.every_terms(uow.session)
     await uow.commit()
+    for forgotten in walk.hiding.keys() - {one.project_id for one in every if one.terms.files_days}:
+        del walk.hiding[forgotten]
     moved: Counter[str] = Counter()
     for one in every:
         moved += await _of_project(uow, one, walk)
     moved["expired_directories"] += await _done(uow, await slices.hide_expired_directories(uow.session))
     moved["batch_rows"] += await _done(uow, await slices.remove_from_a_batch(uow.session))
     moved["directory_rows"] += await _empty_one(uow)
-    count, last = await slices.remove_files(uow.session, walk.removing)
-    walk.removing, walk.removing_ended = last or START, last is None
-    moved["files"] += await _done(uow, count)
+    if (lap := walk.removing).begins():
+        moved["files"] += await _done(uow, lap.step(*await slices.remove_files(uow.session, lap.after)))
     return +moved
 
 
@@ -66,12 +99,9 @@ async def _of_project(uow: UnitOfWork, one: TermsOf, walk: Walk) -> Counter[str]
         moved["jobs"] += await _done(uow, await slices.remove_jobs_alone(session, project, terms.jobs_days))
     if terms.batches_days is not None:
         moved["batches"] += await _done(uow, await slices.hide_batches(session, project, terms.batches_days))
-    if terms.files_days is not None:
-        after = walk.hiding.pop(project, START)
-        count, last = await slices.hide_files(session, project, terms.files_days, after)
-        if last is not None:
-            walk.hiding[project] = last
-        moved["hidden_files"] += await _done(uow, count)
+    if terms.files_days is not None and (lap := walk.hiding[project]).begins():
+        seen = await slices.hide_files(session, project, terms.files_days, lap.after)
+        moved["hidden_files"] += await _done(uow, lap.step(*seen))
     return moved
 
 

@@ -11,6 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
+from shared.storage import folder
 from shared.storage.port import BlobMissing, Listed, StorageDown
 
 PIECE = 1 << 20
@@ -41,8 +42,8 @@ class ObjectStore:
         if parts.scheme == "file":
             self._folder = Path(unquote(parts.path))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Each result lies in a folder of its own, which goes with it.
-            self._store: Any = LocalStore(self._folder, automatic_cleanup=True)
+            # Not with automatic_cleanup: it takes folders away that others are about to write into.
+            self._store: Any = LocalStore(self._folder)
         else:
             self._store = from_url(url)
 
@@ -107,6 +108,10 @@ class ObjectStore:
 
     async def delete(self, key: str) -> None:
         """Remove it; a missing one is fine."""
+        if self._folder is not None and folder.COLLECTED in key:
+            # The library would write the sign as %23.
+            (self._folder / key).unlink(missing_ok=True)
+            return
         try:
             await self._do(key, obstore.delete_async(self._store, key))
         except BlobMissing:
@@ -115,6 +120,11 @@ class ObjectStore:
     async def list_pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
         """Every blob under a prefix, in pages. A folder that is not mounted is no empty store."""
         self._insist_on_folder()
+        if self._folder is not None:
+            walk = folder.walk(self._folder, prefix, page=LISTED_AT_ONCE)
+            while (found := await asyncio.to_thread(next, walk, None)) is not None:
+                yield found
+            return
         pages = aiter(obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE))
         while True:
             try:
@@ -127,6 +137,11 @@ class ObjectStore:
             except (BaseError, OSError) as error:
                 raise StorageDown(str(error)[:300]) from error
             yield [Listed(str(one["path"]), int(one["size"]), one["last_modified"]) for one in page]
+
+    async def prune(self, prefix: str, *, older_than_s: float) -> None:
+        """Remove empty folders; a bucket has none."""
+        if self._folder is not None:
+            await asyncio.to_thread(folder.prune, self._folder, prefix, older_than_s=older_than_s)
 
     def free_bytes(self) -> int | None:
         """Free space of a local store; None where the store does not say."""

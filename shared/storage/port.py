@@ -50,4 +50,8 @@ class BlobLister(Protocol):
 
     def list_pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
         """Every blob whose key begins with `prefix`, which ends with a slash: in pages of at most 1,000, in
-        no order. What is put or removed meanwhile may be in it or not. Raises `StorageDown`."""
+        no order. What is put or removed meanwhile may be in it or not. A local folder shows what a killed
+        process left of a blob too, with a `#` in its name. Raises `StorageDown`."""
+
+    async def prune(self, prefix: str, *, older_than_s: float) -> None:
+        """Remove empty folders under the prefix that nobody touched for so long, where the store has such."""

@@ -19,6 +19,9 @@ from shared.wiring import open_resources
 
 log = logger(__name__)
 
+CONNECTIONS: Final = 7
+"""Three for the sweeps, and one for each step of cleaning: a long walk must not keep a sweep waiting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -94,7 +97,7 @@ async def _main(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    resources = open_resources(settings, name="upkeep", pool_size=3)
+    resources = open_resources(settings, name="upkeep", pool_size=CONNECTIONS)
     wanted = settings.upkeep
     try:
         with ExitStack() as stack:

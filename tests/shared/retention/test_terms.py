@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches import repository as batch_repository
 from shared.errors import InvalidInput, NotFound
 from shared.jobs import service as job_service
 from shared.pausing import Point
-from shared.retention import collecting, slices
+from shared.retention import collecting, slices, sweeping
+from tests.shared.conftest import done
 from tests.shared.retention.conftest import KilledError, Shelf, dying_at
 
 
@@ -41,7 +44,10 @@ async def test_a_result_goes_and_its_job_says_so(shelf: Shelf) -> None:
             await job_service.read_result(shelf.resources.storage, view)
         with pytest.raises(InvalidInput, match="retention"):
             await job_service.input_of_parse_job(uow, shelf.project, old, named="pjb-x")
-    assert not list(shelf.folder.rglob(str(old))), "the empty folder of a result goes with it"
+    (empty,) = shelf.folder.rglob(str(old))
+    os.utime(empty, (0, 0))
+    await shelf.collect()
+    assert not empty.exists(), "the folder of a result follows it"
 
 
 async def test_a_shared_result_lives_as_long_as_anybody_who_shares_it(shelf: Shelf) -> None:
@@ -267,3 +273,59 @@ async def test_a_remover_that_dies_is_followed(shelf: Shelf, point: Point) -> No
     await shelf.clean()
     assert shelf.blobs() == kept
     assert await shelf.mill.one("SELECT count(*) FROM doomed_blobs") == 0
+
+
+async def test_files_that_stay_are_not_looked_at_without_a_pause(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    remove = slices.remove_files
+
+    async def counted(session: AsyncSession, after: UUID) -> tuple[int, UUID | None]:
+        nonlocal looks
+        looks += 1
+        return await remove(session, after)
+
+    monkeypatch.setattr(slices, "remove_files", counted)
+    monkeypatch.setattr(slices, "SLICE_OF_FILES", 2)
+    for _ in range(5):
+        await shelf.place(await shelf.file(days=1, hidden=True))
+    walk = sweeping.Walk()
+    async with shelf.resources.unit_of_work() as uow:
+        for _ in range(3):
+            assert not await sweeping.sweep(uow, walk, within_s=60)
+        assert looks == 4, "three slices and one that finds the end"
+        walk.removing.rests_until = 0
+        await shelf.mill.sql("UPDATE directory_files SET deleted_at = now()")
+        assert await sweeping.sweep(uow, walk, within_s=60) == {"files": 5}
+
+
+async def test_work_goes_on_beside_a_sweep_and_loses_nothing(shelf: Shelf) -> None:
+    """Old files, the shortest terms, a walk over the storage: and a batch over them runs to its end."""
+    await shelf.keep(results_days=1, jobs_days=1, batches_days=1, files_days=1)
+    for _ in range(12):
+        await shelf.place(await shelf.file(days=9))
+    batch = await shelf.mill.open_batch()
+    over = asyncio.Event()
+
+    async def clean() -> None:
+        while not over.is_set():
+            await shelf.sweep()
+            await shelf.let_time_pass()
+            await collecting.remove_doomed(shelf.resources.unit_of_work, shelf.resources.storage)
+            await shelf.collect()
+
+    cleaning = asyncio.create_task(clean())
+    await shelf.mill.advance(batch)
+    await shelf.mill.dispatch()
+    assignment = await shelf.mill.taken()
+    assert len(assignment.files) > 0
+    for file in assignment.files:
+        assert file.storage_key is not None
+        assert await shelf.resources.storage.read(file.storage_key) == b"words"
+    await shelf.mill.close(assignment.chunk, [done(assignment.chunk, file) for file in assignment.files])
+    await shelf.mill.run_all(batch)
+    over.set()
+    await cleaning
+    await shelf.mill.assert_exact(batch)
+    assert await shelf.mill.one("SELECT ok FROM batches WHERE id = :b", b=batch) == 12
