@@ -36,8 +36,9 @@ def walk(root: Path, prefix: str, *, page: int) -> Iterator[list[Listed]]:
 
 
 def prune(root: Path, prefix: str, *, older_than_s: float) -> None:
-    """Remove empty folders under a prefix that nobody touched for so long, the deepest first."""
-    before = time.time() - older_than_s
+    """Remove empty folders under a prefix that nobody touched for so long (0: all), the deepest first."""
+    # Removing a folder touches the one around it: with no age asked for, that must not save it.
+    before = time.time() - older_than_s if older_than_s else float("inf")
     for folder, _, _ in os.walk(root / prefix, topdown=False):
         path = Path(folder)
         try:
