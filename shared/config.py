@@ -43,6 +43,9 @@ class Storage(BaseModel):
     roots: Annotated[list[str], NoDecode, BeforeValidator(_parted)] = Field(
         default=[], description="folders and s3://bucket/prefix, joined by commas or as a JSON list"
     )
+    min_free_bytes: int = Field(
+        default=1024 * MEBIBYTE, ge=0, description="of a folder, below which uploads are refused; 0: never"
+    )
 
 
 class Api(BaseModel):

@@ -41,5 +41,13 @@ class TooMany(ServiceError):
         self.retry_after = retry_after
 
 
+class StorageFull(ServiceError):
+    """There is no room for what the request brings; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unavailable(ServiceError):
     """Something we stand on (storage, database) is out of reach now; the same request may work later."""

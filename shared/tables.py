@@ -12,6 +12,7 @@ from shared.installation.model import Fact
 from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
+from shared.retention.model import Chore, DoomedBlob, Purge, Retention
 from shared.workers.model import Sweep, Tally, Worker
 
 TABLES = (
@@ -33,6 +34,10 @@ TABLES = (
     Tally,
     AuditEvent,
     Fact,
+    Retention,
+    DoomedBlob,
+    Purge,
+    Chore,
 )
 
 metadata: MetaData = Base.metadata

@@ -23,6 +23,7 @@ from services.api import (
     projects,
 )
 from services.api.dependencies import Door
+from services.api.free_space import FreeSpace
 from services.api.middleware import (
     BoundedBodies,
     CountedRequests,
@@ -99,6 +100,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
         app.state.door = Door(
             resources=resources,
             gate=gate,
+            space=FreeSpace(resources.storage.free_bytes, settings.storage.min_free_bytes),
             signer=Signer(settings.signing_key()),
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 
 from services.api.authentication import token_of
 from services.api.downloads import Links
+from services.api.free_space import FreeSpace
 from services.api.paging import PageAsk, filters_of, read_token
 from services.api.plain_text import check_text
 from services.api.signing import Signer
@@ -33,6 +34,7 @@ class Door:
 
     resources: Resources
     gate: StorageGate
+    space: FreeSpace
     signer: Signer
     public_url: str | None
     max_upload_bytes: int

@@ -141,6 +141,7 @@ async def upload(
     form = Form(request, file_field="upload_file", max_bytes=door.max_upload_bytes)
     # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
     await uow.commit()
+    await door.space.insist(request.headers.get("content-length"))
     part = await form.open_file()
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:

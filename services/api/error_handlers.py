@@ -27,6 +27,7 @@ STATUS: Final[Mapping[type[errors.ServiceError], int]] = {
     errors.TooLarge: 413,
     errors.TooMany: 429,
     errors.Unavailable: 503,
+    errors.StorageFull: 507,
 }
 RETRY_AFTER_S: Final = 2
 METHOD_NOT_ALLOWED: Final = 405
@@ -77,7 +78,7 @@ def _refusal(_request: Request, error: Exception) -> Response:
     if isinstance(error, errors.Conflict):
         # Without it the SDKs send a 409 again five times over 15 s, and nothing changes (contract 1).
         headers["x-should-retry"] = "false"
-    if isinstance(error, errors.TooMany):
+    if isinstance(error, errors.TooMany | errors.StorageFull):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, errors.Unavailable):
         headers["retry-after"] = str(RETRY_AFTER_S)

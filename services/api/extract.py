@@ -178,6 +178,10 @@ async def get(
     if "configuration" in expand:
         answer.configuration = configuration_of(view)
     await uow.commit()
+    if view.why_no_result is not None:
+        # The job is still there to be read; only what it gave is not.
+        answer.metadata = {"note": view.why_no_result}
+        return answer
     document = await job_service.read_result(storage, view)
     if document is None or document.extraction is None:
         return answer
@@ -252,6 +256,8 @@ def metadata_of(view: JobView, document: ResultDocument) -> ExtractMetadata:
 async def _add_metadata(
     storage: BlobStorage, turns: asyncio.Semaphore, out: ExtractJobOut, view: JobView
 ) -> None:
+    if view.why_no_result is not None:
+        return
     async with turns:
         document = await job_service.read_result(storage, view)
     if document is not None and document.extraction is not None:

@@ -110,6 +110,7 @@ async def create(
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
     # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
     await uow.commit()
+    await door.space.insist(request.headers.get("content-length"))
     part = await form.open_file()
     if part.name is None:
         raise InvalidInput("The part 'file' has no file name.")

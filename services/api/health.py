@@ -24,13 +24,14 @@ def alive() -> dict[str, str]:
 @router.get("/ready")
 async def ready(request: Request) -> JSONResponse:
     """200 when requests can be served, else 503. A broker that is away degrades: work waits for the sweep,
-    requests do not fail."""
+    requests do not fail. So does a full disk: all but uploads goes on."""
     checks = {
         **await _database(request),
         "storage": await _storage(request),
+        "space": await door(request).space.shortage() or "ok",
         "broker": _broker(request),
     }
-    needed = all(state == "ok" for name, state in checks.items() if name != "broker")
+    needed = all(state == "ok" for name, state in checks.items() if name not in {"broker", "space"})
     status = "ok" if all(state == "ok" for state in checks.values()) else "degraded"
     return JSONResponse(
         {"status": status if needed else "down", "version": __version__, "checks": checks},

@@ -11,9 +11,12 @@ from services.cli import (
     database,
     directories,
     doctor,
+    gc,
     keys,
     limits,
     processes,
+    projects,
+    retention,
     storage,
     up,
     workers,
@@ -54,10 +57,13 @@ batches.app.command("threshold")(batch_steering.set_threshold)
 app.add_typer(directories.app, name="directories")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
+app.add_typer(projects.app, name="projects")
+app.add_typer(retention.app, name="retention")
 app.command("api")(processes.api)
 app.command("worker")(processes.worker)
 app.command("upkeep")(processes.upkeep)
 app.command("migrate")(database.migrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(storage.app, name="storage")
+app.command("gc")(gc.gc)
 app.command("doctor")(doctor.doctor)

@@ -184,6 +184,14 @@ async def disk(settings: Settings) -> Finding:
     detail = f"{free / (1 << 30):.1f} GiB free at {place}"
     if not os.access(place, os.W_OK):
         return Finding("disk", detail, f"{place} may not be written by this user.")
+    least = settings.storage.min_free_bytes
+    if parts.scheme == "file" and free < least:
+        return Finding(
+            "disk",
+            detail,
+            f"Uploads are refused (507) until {least:,} bytes are free (BATCHMILL_STORAGE__MIN_FREE_BYTES):"
+            " make room; 'batchmill gc --dry-run' says what could go.",
+        )
     return Finding("disk", detail, "" if free >= LEAST_FREE else "Less than 2 GiB: make room.")
 
 

@@ -106,19 +106,10 @@ def release(
 def _lane(
     project: str | None, job_type: str, base_url: BaseUrl, operator_key: OperatorKey, data_dir: DataDir
 ) -> tuple["Desk", str]:
-    from services.cli.operators import find_desk
+    from services.cli.operators import default_project, find_desk
 
     desk = find_desk(base_url, operator_key, data_dir)
-    return desk, f"/projects/{project or _default_project(desk)}/lanes/{job_type}"
-
-
-def _default_project(desk: "Desk") -> str:
-    from services.cli.exits import Stop
-
-    for project in desk.pages("/projects", most=1_000):
-        if project["is_default"]:
-            return str(project["id"])
-    raise Stop("This server has no default project: name one with --project.")
+    return desk, f"/projects/{project or default_project(desk)}/lanes/{job_type}"
 
 
 def _change(desk: "Desk", lane: str, changes: dict[str, Any]) -> Any:

@@ -112,6 +112,14 @@ def find_desk(base_url: str | None, operator_key: str | None, data_dir: Path | N
     return Desk(live.base_url, operator_key or live.operator_key)
 
 
+def default_project(desk: Desk) -> str:
+    """The id of the server's default project."""
+    for project in desk.pages("/projects", most=1_000):
+        if project["is_default"]:
+            return str(project["id"])
+    raise Stop("This server has no default project: name one with --project.")
+
+
 def span(text: str, option: str) -> timedelta:
     """A length of time: a number and s, m, h or d, such as 30m."""
     match = SPAN.fullmatch(text.strip())

@@ -11,7 +11,7 @@ from shared.wiring import Resources
 
 OF_A_WORKER: Final = 4
 OF_A_WORKER_WITH_A_MODEL: Final = 8
-OF_UPKEEP: Final = 3
+OF_UPKEEP: Final = 7
 
 Ask = Callable[[Settings, Resources], Awaitable[Finding]]
 

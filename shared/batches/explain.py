@@ -43,8 +43,11 @@ class Explanation:
     next_look_at: datetime | None
 
 
-async def explain(uow: UnitOfWork, batch: Batch, *, broker_up: bool = True) -> Explanation:
-    """All that a person needs to say why the batch waits. `broker_up` is what the asker knows of it."""
+async def explain(
+    uow: UnitOfWork, batch: Batch, *, broker_up: bool = True, shortage: str | None = None
+) -> Explanation:
+    """All that a person needs to say why the batch waits. `broker_up`, and `shortage` of space in the storage
+    in words, are what the asker knows of it."""
     standing = await repository.standing(uow.session, batch.id)
     slots = await worker_service.slots_of(uow, JobType(batch.job_type).queue)
     waiting = _waiting(batch, standing, slots=slots, broker_up=broker_up)
@@ -59,6 +62,7 @@ async def explain(uow: UnitOfWork, batch: Batch, *, broker_up: bool = True) -> E
         _chunks(standing),
         _workers(batch, slots),
         Check("broker", broker_up, "reachable" if broker_up else "away: bells wait for the sweep"),
+        Check("space", shortage is None, shortage or "the storage has room for uploads"),
     ]
     return Explanation(batch.status, waiting, checks, batch.wake_at)
 

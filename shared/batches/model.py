@@ -22,6 +22,9 @@ class Batch(Base):
     the running average that sizes its chunks. `redrive_of` is the final batch it runs files of again: those
     that ended badly, or what changed since. `fail_limit`, or `fail_percent` of `fail_after` files and more,
     is what makes it hopeless.
+
+    Retention: up to `purged_seq` its results are taken away, at `purged_at` all of them were; since
+    `deleted_at` the batch is hidden, and its rows go.
     """
 
     __tablename__ = "batches"
@@ -54,6 +57,8 @@ class Batch(Base):
         ),
         Index("ix_batches_project", "project_id", "id"),
         Index("ix_batches_directory", "source_directory_id", "id"),
+        Index("ix_batches_finished", "project_id", "finished_at"),
+        Index("ix_batches_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -98,6 +103,9 @@ class Batch(Base):
     updated_at: Mapped[datetime] = born()
     finished_at: Mapped[datetime | None]
     wake_at: Mapped[datetime | None] = mapped_column(server_default=text("now() + interval '5 s'"))
+    purged_seq: Mapped[int] = mapped_column(server_default="0")
+    purged_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
 
 
 class BatchEvent(Base):

@@ -152,8 +152,10 @@ async def add(
 
 async def get(session: AsyncSession, project_id: UUID, batch_id: UUID) -> Batch | None:
     """A batch of this project."""
-    found = await session.scalars(select(Batch).where(Batch.project_id == project_id, Batch.id == batch_id))
-    return found.one_or_none()
+    rows = select(Batch).where(
+        Batch.project_id == project_id, Batch.id == batch_id, Batch.deleted_at.is_(None)
+    )
+    return (await session.scalars(rows)).one_or_none()
 
 
 async def reread(session: AsyncSession, batch: Batch) -> Batch:
@@ -172,7 +174,7 @@ async def page(
     count: bool,
 ) -> Page[Batch]:
     """One page of batches, newest first."""
-    rows = select(Batch).where(Batch.project_id == project_id)
+    rows = select(Batch).where(Batch.project_id == project_id, Batch.deleted_at.is_(None))
     if filters.created_at_on_or_after is not None:
         rows = rows.where(Batch.created_at >= filters.created_at_on_or_after)
     if filters.created_at_on_or_before is not None:
@@ -196,7 +198,8 @@ async def results(
             "    WHERE c.batch_id = j.batch_id AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi)"
             "   THEN 'RUNNING' ELSE j.status END,"
             "  j.error_code, j.error_message, j.pages, j.seconds, j.reused_from IS NOT NULL"
-            " FROM jobs j JOIN directory_files d ON d.id = j.directory_file_id"
+            # The source may be gone by the project's retention; what became of it is still told.
+            " FROM jobs j LEFT JOIN directory_files d ON d.id = j.directory_file_id"
             " WHERE j.batch_id = :b AND j.seq > :after ORDER BY j.seq LIMIT :n"
         ),
         {"b": batch_id, "after": after_seq, "n": size},

@@ -19,7 +19,8 @@ _KNOWN = (
     "SELECT j.id, j.result_key, j.pages, j.engine FROM reusable_results r JOIN jobs j ON j.id = r.job_id"
     " WHERE r.project_id = b.project_id AND r.sha256 = p.sha256 AND r.recipe = CAST(:recipe AS bytea)"
     f" AND r.kind = {kind_of_name('p.display_name')} AND p.deleted_at IS NULL"
-    " AND j.project_id = b.project_id AND j.status = 'COMPLETED' AND j.deleted_at IS NULL LIMIT 1"
+    " AND j.project_id = b.project_id AND j.status = 'COMPLETED' AND j.deleted_at IS NULL"
+    " AND j.purged_at IS NULL LIMIT 1"
 )
 
 

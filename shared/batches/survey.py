@@ -34,7 +34,7 @@ async def page(
     session: AsyncSession, filters: AnyBatchFilters, *, size: int, after: UUID | None, count: bool
 ) -> Page[Batch]:
     """Batches, newest first."""
-    rows = select(Batch)
+    rows = select(Batch).where(Batch.deleted_at.is_(None))
     if filters.project_id is not None:
         rows = rows.where(Batch.project_id == filters.project_id)
     if filters.status is not None:
@@ -54,7 +54,8 @@ async def page(
 
 async def get(session: AsyncSession, batch_id: UUID) -> Batch | None:
     """One batch of any project, as it is now."""
-    return await session.get(Batch, batch_id, populate_existing=True)
+    rows = select(Batch).where(Batch.id == batch_id, Batch.deleted_at.is_(None))
+    return (await session.scalars(rows, execution_options={"populate_existing": True})).one_or_none()
 
 
 async def open_counts(session: AsyncSession) -> list[Open]:

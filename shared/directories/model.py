@@ -12,7 +12,8 @@ from shared.db.base import Base, born, new_id
 
 
 class Directory(Base):
-    """Deleting or expiring hides it; rows and bytes stay while a batch needs them (protocol rule 7).
+    """Deleting or expiring hides it; rows and bytes stay while a batch needs them (protocol rule 7), then its
+    files go (`emptied_at`). Its own row stays as long as a batch names it.
 
     `source_url`: its files lie there and are read in place; it is hidden until `source_read_at`, the end of
     the last reading of that place.
@@ -22,6 +23,16 @@ class Directory(Base):
     __table_args__ = (
         CheckConstraint("type IN ('user', 'ephemeral', 'index')", name="type"),
         Index("ix_directories_project", "project_id", "id"),
+        Index(
+            "ix_directories_expiring",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_directories_leaving",
+            "deleted_at",
+            postgresql_where=text("deleted_at IS NOT NULL AND emptied_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = new_id()
@@ -37,6 +48,7 @@ class Directory(Base):
     deleted_at: Mapped[datetime | None]
     source_url: Mapped[str | None]
     source_read_at: Mapped[datetime | None]
+    emptied_at: Mapped[datetime | None]
 
 
 class DirectoryFile(Base):

@@ -31,6 +31,7 @@ class File(Base):
             postgresql_using="hash",
             postgresql_where=text("source_version IS NOT NULL"),
         ),
+        Index("ix_files_hidden", "id", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = new_id()

@@ -17,7 +17,8 @@ class Job(Base):
     `config`, `configuration_id` and `file_input` (the input as its caller named it) are of jobs that came
     alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input.
     `reused_from`: the job that made the result which this one shares; it never changes, and no worker met
-    this one. The blob of a result lives as long as the job that made it, or one that shares it.
+    this one. The blob of a result lives as long as the job that made it, or one that shares it. `purged_at`:
+    when retention took the result away; `result_key` goes on saying where it was.
     """
 
     __tablename__ = "jobs"
@@ -30,6 +31,15 @@ class Job(Base):
         Index("uq_jobs_batch_seq", "batch_id", "seq", unique=True),
         Index("ix_jobs_project", "project_id", "job_type", "id"),
         Index("ix_jobs_reused", "reused_from", postgresql_where=text("reused_from IS NOT NULL")),
+        # What retention looks for. None of their columns is written when a job ends: that stays HOT too.
+        Index("ix_jobs_alone", "project_id", "id", postgresql_where=text("batch_id IS NULL")),
+        Index(
+            "ix_jobs_alone_kept",
+            "project_id",
+            "id",
+            postgresql_where=text("batch_id IS NULL AND purged_at IS NULL"),
+        ),
+        Index("ix_jobs_parse_job", "parse_job_id", postgresql_where=text("parse_job_id IS NOT NULL")),
         {
             "postgresql_with": {
                 "fillfactor": 50,
@@ -67,6 +77,7 @@ class Job(Base):
     created_at: Mapped[datetime] = born()
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]
 
 
 class ReusableResult(Base):

@@ -51,7 +51,7 @@ async def find(
             " FROM reusable_results r JOIN jobs j ON j.id = r.job_id"
             " WHERE r.project_id = :p AND r.sha256 = :s AND r.recipe = :r"
             f" AND r.kind = {kind_of_name('CAST(:n AS text)')} AND j.project_id = r.project_id"
-            " AND j.status = 'COMPLETED' AND j.deleted_at IS NULL"
+            " AND j.status = 'COMPLETED' AND j.deleted_at IS NULL AND j.purged_at IS NULL"
         ),
         {"p": project_id, "s": sha256, "r": recipe, "n": name},
     )

@@ -68,6 +68,17 @@ class JobView:
     parse_job_id: UUID | None
     created_at: datetime
     updated_at: datetime
+    purged_at: datetime | None = None
+
+    @property
+    def why_no_result(self) -> str | None:
+        """The sentence about a result that was there and is gone; None while it is not."""
+        if self.purged_at is None:
+            return None
+        return (
+            f"Result not found: it was removed at {self.purged_at.isoformat(timespec='seconds')}, because the"
+            " project keeps results for a limited time. Run the job again to have it anew."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,10 @@ async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *,
     if job.status != JobStatus.COMPLETED:
         raise InvalidInput(
             f"inputs_invalid: the parse job {named} is not COMPLETED; extract from it when it is."
+        )
+    if job.purged_at is not None:
+        raise InvalidInput(
+            f"inputs_invalid: the result of the parse job {named} was removed by the project's retention."
         )
     return JobInput(project_id, job.file_id, job.name, job.size_bytes, job.sha256, named, job.id)
 
@@ -286,7 +301,10 @@ async def forget_results_of(uow: UnitOfWork, project_id: UUID, sha256: bytes) ->
 
 
 async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | None:
-    """The accepted result of a COMPLETED job; None for any other. Follows the row, never a path guess."""
+    """The accepted result of a COMPLETED job; None for any other. Follows the row, never a path guess. One
+    that retention took away is `NotFound`, with a sentence (contract 2.5)."""
+    if view.why_no_result is not None:
+        raise NotFound(view.why_no_result)
     if view.status != JobStatus.COMPLETED or view.result_key is None:
         return None
     # Hundreds of megabytes may come out of a blob: not on the event loop.
@@ -345,4 +363,5 @@ def _view(job: Job, status: str, named: Mapping[UUID, str]) -> JobView:
         parse_job_id=job.parse_job_id,
         created_at=job.created_at,
         updated_at=job.finished_at or job.created_at,
+        purged_at=job.purged_at,
     )

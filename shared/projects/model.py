@@ -28,7 +28,8 @@ class Organization(Base):
 
 
 class Project(Base):
-    """A tenant: every row below carries its id, and no query leaves it out."""
+    """A tenant: every row below carries its id, and no query leaves it out. Since `purge_asked_at` it is
+    hidden, has no keys, and all that it has is being removed."""
 
     __tablename__ = "projects"
 
@@ -38,6 +39,7 @@ class Project(Base):
     is_default: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = born()
     updated_at: Mapped[datetime] = born()
+    purge_asked_at: Mapped[datetime | None]
 
 
 class ApiKey(Base):

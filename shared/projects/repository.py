@@ -78,8 +78,9 @@ async def live_key(session: AsyncSession, digest: bytes) -> ApiKey | None:
 
 
 async def get(session: AsyncSession, project_id: UUID) -> Project | None:
-    """One project."""
-    return await session.get(Project, project_id)
+    """One project; one that is being purged is none any more."""
+    rows = select(Project).where(Project.id == project_id, Project.purge_asked_at.is_(None))
+    return (await session.scalars(rows)).one_or_none()
 
 
 async def page(
@@ -106,7 +107,7 @@ async def all_of(
 
 
 def _filtered(only: UUID | None, organization_id: UUID | None, name: str | None) -> Select[Project]:
-    rows = select(Project)
+    rows = select(Project).where(Project.purge_asked_at.is_(None))
     if only is not None:
         rows = rows.where(Project.id == only)
     if organization_id is not None:

@@ -11,17 +11,19 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
 
-from shared.storage.port import BlobMissing, StorageDown
+from shared.storage import folder
+from shared.storage.port import BlobMissing, Listed, StorageDown
 
 PIECE = 1 << 20
 FOLDER_ANSWERS_WITHIN_S = 15.0
 BUCKET_ANSWERS_WITHIN_S = 60.0
 SLOWEST_BYTES_A_S = 1 << 20
+LISTED_AT_ONCE = 1_000
 _NOT_OURS = "the storage has lost its mark: is it mounted, or was it emptied?"
 
 
 class ObjectStore:
-    """A `BlobStorage`. For a `file://` URL the folder is made, private to this user.
+    """A `BlobStorage` and a `BlobLister`. For a `file://` URL the folder is made, private to this user.
 
     Once it is held to a mark, a blob is missing only in a place that has the mark. A folder that is not
     mounted looks like an empty one: without this, every document would seem lost, and results would be put
@@ -40,6 +42,7 @@ class ObjectStore:
         if parts.scheme == "file":
             self._folder = Path(unquote(parts.path))
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not with automatic_cleanup: it takes folders away that others are about to write into.
             self._store: Any = LocalStore(self._folder)
         else:
             self._store = from_url(url)
@@ -107,10 +110,40 @@ class ObjectStore:
         """Remove it; a missing one is fine. A URL is nobody's key here: `ValueError`."""
         if "://" in key:
             raise ValueError(f"not a blob of ours: {key}")
+        if self._folder is not None and folder.COLLECTED in key:
+            # The library would write the sign as %23.
+            (self._folder / key).unlink(missing_ok=True)
+            return
         try:
             await self._do(key, obstore.delete_async(self._store, key))
         except BlobMissing:
             return
+
+    async def list_pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
+        """Every blob under a prefix, in pages. A folder that is not mounted is no empty store."""
+        self._insist_on_folder()
+        if self._folder is not None:
+            walk = folder.walk(self._folder, prefix, page=LISTED_AT_ONCE)
+            while (found := await asyncio.to_thread(next, walk, None)) is not None:
+                yield found
+            return
+        pages = aiter(obstore.list(self._store, prefix, chunk_size=LISTED_AT_ONCE))
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    page = await anext(pages)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise StorageDown(f"no list of {prefix} in time") from None
+            except (BaseError, OSError) as error:
+                raise StorageDown(str(error)[:300]) from error
+            yield [Listed(str(one["path"]), int(one["size"]), one["last_modified"]) for one in page]
+
+    async def prune(self, prefix: str, *, older_than_s: float) -> None:
+        """Remove empty folders; a bucket has none."""
+        if self._folder is not None:
+            await asyncio.to_thread(folder.prune, self._folder, prefix, older_than_s=older_than_s)
 
     def free_bytes(self) -> int | None:
         """Free space of a local store; None where the store does not say."""

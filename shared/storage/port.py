@@ -1,6 +1,8 @@
 """Blob storage, as the rooms see it: keys and bytes."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -32,3 +34,24 @@ class BlobStorage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove it; a missing one is fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A blob as a list shows it; `modified` is by the store's clock."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class BlobLister(Protocol):
+    """What lies in the store, for whoever cleans up; apart from `BlobStorage`, since nobody else may ask."""
+
+    def list_pages(self, prefix: str) -> AsyncIterator[list[Listed]]:
+        """Every blob whose key begins with `prefix`, which ends with a slash: in pages of at most 1,000, in
+        no order. What is put or removed meanwhile may be in it or not. A local folder shows what a killed
+        process left of a blob too, with a `#` in its name. Raises `StorageDown`."""
+
+    async def prune(self, prefix: str, *, older_than_s: float) -> None:
+        """Remove empty folders under the prefix that nobody touched for so long, where the store has such."""

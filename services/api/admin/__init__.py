@@ -17,6 +17,7 @@ from services.api.admin import (
     organizations,
     projects,
     queues,
+    retention,
     workers,
 )
 from services.api.operators import operator
@@ -24,6 +25,7 @@ from services.api.operators import operator
 PAGES: Final = (
     organizations,
     projects,
+    retention,
     keys,
     lanes,
     directories,

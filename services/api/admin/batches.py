@@ -126,7 +126,12 @@ async def get(uow: Uow, batch_id: str) -> AnyBatchOut:
 async def explain(uow: Uow, door: TheDoor, batch_id: str) -> ExplanationOut:
     """Why the batch moves or does not, check by check, as far as this process knows of the broker."""
     batch = await batch_operating.get_batch(uow, ids.parse(ids.Kind.BATCH, batch_id))
-    found = await batch_explain.explain(uow, batch, broker_up=door.resources.queue.broker_up)
+    found = await batch_explain.explain(
+        uow,
+        batch,
+        broker_up=door.resources.queue.broker_up,
+        shortage=await door.space.shortage(),
+    )
     return ExplanationOut(
         state=BatchStatus(found.state),
         waiting=found.waiting,

@@ -57,6 +57,7 @@ async def look(request: Request, uow: Uow, door: TheDoor) -> HealthOut:
         Part(name="database", state="ok", detail=f"answers in {took} ms", value=took),
         _migrations(await migrations.current(door.resources.engine), request.app.state.revision),
         await _storage(door.resources.storage),
+        _space(await door.space.shortage()),
         _broker(reachable=door.resources.queue.broker_up),
         _sweep(gaps),
         workers,
@@ -85,6 +86,11 @@ async def _storage(storage: BlobStorage) -> Part:
         return Part(name="storage", state="down", detail="cannot be written; the API's log says why")
     took = round((time.monotonic() - started) * 1000, 2)
     return Part(name="storage", state="ok", detail=f"a blob is written in {took} ms", value=took)
+
+
+def _space(shortage: str | None) -> Part:
+    state: State = "ok" if shortage is None else "attention"
+    return Part(name="space", state=state, detail=shortage or "the storage has room for uploads")
 
 
 def _broker(*, reachable: bool) -> Part:

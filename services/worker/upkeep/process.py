@@ -3,13 +3,14 @@
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from services.worker.upkeep import exposition, sweep
+from services.worker.upkeep.clean import Cleaner
 from shared.config import Settings
 from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -17,6 +18,9 @@ from shared.telemetry import logger, set_up
 from shared.wiring import open_resources
 
 log = logger(__name__)
+
+CONNECTIONS: Final = 7
+"""Three for the sweeps, and one for each step of cleaning: a long walk must not keep a sweep waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,30 @@ STEPS: Final = (
     Step("lanes", 1.0, sweep.due_lanes),
     Step("workers", 60.0, sweep.silent_workers),
 )
+"""What needs the database only."""
 
 
 async def keep_up(
-    unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event, *, ready_file: Path | None = None
+    unit_of_work: UnitOfWorkFactory,
+    stopping: asyncio.Event,
+    *,
+    more: Sequence[Step] = (),
+    ready_file: Path | None = None,
 ) -> None:
-    """Run all steps on their beats until `stopping` is set."""
+    """Run all steps, and `more`, on their beats until `stopping` is set."""
     if ready_file is not None:
         ready_file.touch()
-    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in STEPS))
+    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in (*STEPS, *more)))
+
+
+def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
+    """What removes rows and bytes."""
+    return (
+        Step("retention", 10.0, cleaner.enforce_terms),
+        Step("doomed", 5.0, cleaner.remove_doomed),
+        Step("orphans", 60.0, cleaner.collect_orphans),
+        Step("purges", 1.0, cleaner.purge),
+    )
 
 
 async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event) -> None:
@@ -78,7 +97,7 @@ async def _main(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    resources = open_resources(settings, name="upkeep", pool_size=3)
+    resources = open_resources(settings, name="upkeep", pool_size=CONNECTIONS)
     wanted = settings.upkeep
     try:
         with ExitStack() as stack:
@@ -87,6 +106,11 @@ async def _main(settings: Settings) -> None:
                     exposition.serve(resources.unit_of_work, wanted.metrics_host, wanted.metrics_port)
                 )
             log.info("upkeep ready")
-            await keep_up(resources.unit_of_work, stopping, ready_file=settings.ready_file)
+            await keep_up(
+                resources.unit_of_work,
+                stopping,
+                more=cleaning(Cleaner(resources)),
+                ready_file=settings.ready_file,
+            )
     finally:
         await resources.close()

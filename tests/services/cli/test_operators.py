@@ -220,3 +220,54 @@ async def test_an_adopted_storage_is_in_the_audit(batchmill: Run, resources: Res
         found = (await uow.session.execute(text("SELECT action, key_id, detail FROM audit_events"))).one()
     assert (found.action, found.key_id) == ("storage.adopt", None)
     assert found.detail["place"].startswith("the folder ")
+
+
+async def test_retention_is_set_for_what_is_named(batchmill: Run, tenant: Tenant) -> None:
+    project = ("--project", f"prj-{tenant.project_id}")
+    first = read(batchmill("retention", "set", "--results", "30", "--files", "7d", *project, "--json"))
+    assert first == {"results_days": 30, "jobs_days": None, "batches_days": None, "files_days": 7}
+    second = read(batchmill("retention", "set", "--files", "ever", *project, "--json"))
+    assert second == {**first, "files_days": None}
+    assert batchmill("retention", "get", *project).stdout.split() == [
+        *("results:", "30", "d", "jobs:", "for", "ever"),
+        *("batches:", "for", "ever", "files:", "for", "ever"),
+    ]
+    assert "refused (422)" in batchmill("retention", "set", "--jobs", "0", *project, code=1).stderr
+    batchmill("retention", "set", "--jobs", "soon", *project, code=2)
+    batchmill("retention", "set", *project, code=2)
+
+
+async def test_gc_tells_what_would_go_and_removes_it(
+    batchmill: Run, tenant: Tenant, client: Any, settings: Settings, resources: Resources
+) -> None:
+    kept = client.files.create(file=("a.txt", b"12345"), purpose="parse")
+    orphan = f"p/{tenant.project_id}/f/{uuid4()}"
+    await resources.storage.put(orphan, b"1234567")
+    path = Path(settings.storage_url().removeprefix("file://")) / orphan
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 25 * 3600))
+    dry = read(batchmill("gc", "--dry-run", "--json"))
+    assert (dry["dry_run"], dry["found"]["orphans"]) == (True, {"blobs": 1, "size_bytes": 7})
+    assert dry["found"]["kept"] == {"blobs": 1, "size_bytes": 5}
+    assert "Nothing was removed." in batchmill("gc", "--dry-run").stdout
+    assert path.is_file()
+    client.files.delete(kept.id)
+    async with resources.unit_of_work() as uow:
+        await uow.session.execute(text("UPDATE files SET deleted_at = now() - interval '2 hours'"))
+        await uow.commit()
+    done = read(batchmill("gc", "--json"))
+    assert done["removed"] == {"blobs": 1, "size_bytes": 7}
+    assert (done["rows"], done["waiting"]) == ({"files": 1}, 1), "its bytes follow"
+    assert not path.exists()
+
+
+async def test_a_project_is_purged_after_a_question(
+    batchmill: Run, tenant: Tenant, resources: Resources
+) -> None:
+    project = f"prj-{tenant.project_id}"
+    batchmill("projects", "purge", project, code=130)
+    assert project in batchmill("projects", "list").stdout
+    asked = read(batchmill("projects", "purge", project, "--yes", "--json"))
+    assert (asked["project_id"], asked["state"]) == (project, "ROWS")
+    assert project not in batchmill("projects", "list").stdout
+    assert not await opens(resources, tenant.key)
+    assert [event.action for event in await events(resources)] == ["project.purge"]

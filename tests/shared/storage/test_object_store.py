@@ -128,3 +128,45 @@ async def test_an_answer_that_never_comes_is_a_storage_that_is_down(
         await store.delete("key")
     with pytest.raises(StorageDown, match="did not come in time"):
         _ = [piece async for piece in object_store._pieces(Silent(), 0.05)]
+
+
+async def test_a_bucket_is_listed_in_pages_and_has_no_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "LISTED_AT_ONCE", 2)
+    store = ObjectStore("memory:///")
+    for number in range(5):
+        await store.put(f"p/x/{number}", b"12")
+    await store.put("q/x", b"1")
+    pages = [page async for page in store.list_pages("p/")]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    listed = [one for page in pages for one in page]
+    assert {(one.key, one.size_bytes) for one in listed} == {(f"p/x/{number}", 2) for number in range(5)}
+    assert all(one.modified.tzinfo is not None for one in listed)
+    await store.prune("p/", older_than_s=0)
+    assert store.free_bytes() is None
+
+
+async def test_a_folder_shows_what_a_killed_process_left(store: ObjectStore, tmp_path: Path) -> None:
+    await store.put("p/x/f/whole", b"12")
+    left = tmp_path / "blobs/p/x/f/half#3"
+    left.write_bytes(b"1234")
+    listed = [one async for page in store.list_pages("p/x/") for one in page]
+    assert {(one.key, one.size_bytes) for one in listed} == {("p/x/f/whole", 2), ("p/x/f/half#3", 4)}
+    await store.delete("p/x/f/half#3")
+    assert not left.exists()
+    await store.delete("p/x/f/half#3")
+
+
+async def test_no_folder_is_taken_from_under_a_writer(store: ObjectStore, tmp_path: Path) -> None:
+    """Put and delete in one folder, side by side: a folder that vanishes would fail the next put."""
+
+    async def come_and_go(name: str) -> None:
+        for number in range(200):
+            await store.put(f"p/x/f/{name}-{number}", b"1")
+            await store.delete(f"p/x/f/{name}-{number}")
+
+    await asyncio.gather(*(come_and_go(str(name)) for name in range(4)))
+    assert (tmp_path / "blobs/p/x/f").is_dir()
+    await store.prune("p/", older_than_s=3_600)
+    assert (tmp_path / "blobs/p/x/f").is_dir()
+    await store.prune("p/x/", older_than_s=0)
+    assert not (tmp_path / "blobs/p/x").exists()

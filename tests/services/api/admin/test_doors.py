@@ -34,6 +34,12 @@ ROUTES: dict[tuple[str, str], Entry] = {
         201, {"name": "new"}, "project.create", "prj-", {"name": "n", "organization_id": "org-none"}
     ),
     ("GET", "/projects/{project_id}"): READ,
+    ("GET", "/projects/{project_id}/retention"): READ,
+    ("PUT", "/projects/{project_id}/retention"): Entry(
+        200, {"results_days": 30}, "retention.set", "prj-", {"results_days": 0}, 422
+    ),
+    ("GET", "/projects/{project_id}/purge"): Entry(404),
+    ("POST", "/projects/{project_id}/purge"): Entry(202, None, "project.purge", "prj-"),
     ("GET", "/keys"): READ,
     ("POST", "/keys"): Entry(
         201, {"name": "new", "role": "operator"}, "key.create", "key-", {"name": "n", "role": "project"}, 422
