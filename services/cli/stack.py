@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -33,7 +32,7 @@ def make_stack(
     port: int,
     concurrency: int | None,
     log: Callable[[str], None],
-    roots: Sequence[Path] = (),
+    roots: Sequence[str] = (),
 ) -> Stack:
     """A stack on the settings' data folder; it embeds what the settings give no URL for. It may read `roots`
     in place, instead of those of the settings."""

@@ -107,7 +107,7 @@ def _part(site: Site, name: str, *arguments: str, ready_timeout_s: float = 60.0)
 
 
 def environment(
-    data: DataDir, *, database_url: str, broker_url: str, base_url: str, roots: Sequence[Path] = ()
+    data: DataDir, *, database_url: str, broker_url: str, base_url: str, roots: Sequence[str] = ()
 ) -> dict[str, str]:
     """This process's environment with the stack's addresses, and `roots` if there are any.
 
@@ -127,5 +127,5 @@ def environment(
     chosen["BATCHMILL_DATABASE__URL"] = database_url
     chosen["BATCHMILL_BROKER__URL"] = broker_url
     if roots:
-        chosen["BATCHMILL_STORAGE__ROOTS"] = json.dumps([str(root) for root in roots])
+        chosen["BATCHMILL_STORAGE__ROOTS"] = json.dumps(list(roots))
     return chosen

@@ -66,7 +66,7 @@ class Stack:
         broker_url: str | None = None,
         bootstrap: Bootstrap | None = None,
         log: Callable[[str], None] = lambda _: None,
-        roots: Sequence[Path] = (),
+        roots: Sequence[str] = (),
         parts: Callable[[Site], StackParts] = product_parts,
     ) -> None:
         self.data = DataDir(data_dir)

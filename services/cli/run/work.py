@@ -73,7 +73,7 @@ async def _server(session: Session) -> AsyncIterator[Server]:
         concurrency=workers,
         log=say,
         # The folder that it is started for, it may read in place.
-        roots=(*settings.storage.roots, session.request.source.resolve()),
+        roots=(*settings.storage.roots, str(session.request.source.resolve())),
     )
     async with stack:
         yield Server(stack.base_url, stack.project_key, stack.operator_key)
