@@ -1,9 +1,11 @@
 """Whole stacks for stories."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.flows.person import Person
 from tests.live_stack import LiveStack, start_live_stack
 
 
@@ -26,3 +28,14 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
 def stack(start_stack: Callable[[], LiveStack]) -> LiveStack:
     """One stack for the stories that leave it as they found it."""
     return start_stack()
+
+
+@pytest.fixture
+def person(tmp_path: Path, stack: LiveStack) -> Iterator[Person]:
+    """Someone whose stack runs already."""
+    someone = Person(tmp_path, stack.data_dir)
+    yield someone
+    for process in someone.running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -15,8 +15,8 @@ from services.cli.run.together import together
 DIRECTORIES: Final = "/api/v1/admin/directories"
 PATIENCE_S: Final = 900.0
 """Registering a folder of 1,000,000 files on a slow disk."""
-FEW: Final = 500
-"""So few files are uploaded in seconds, and the stack need not look through the folder."""
+
+
 SIDE_BY_SIDE: Final = 8
 NO_SUCH_DOOR: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
@@ -32,9 +32,9 @@ class Referrer:
     async def refer(self, wanted: int, of: int) -> str | None:
         """The id of a directory over all `of` files of the folder, of which `wanted` are to be done.
 
-        None when they are better uploaded: they are few, or the stack does not see the folder.
+        None when they are better uploaded: most of the folder is done, or the stack does not see the folder.
         """
-        if self.operator is None or wanted < FEW or wanted * 2 < of:
+        if self.operator is None or wanted * 2 < of:
             return None
         body = {"project_id": None, "name": self.folder.name or "root", "url": str(self.folder)}
         options: Any = {"timeout": PATIENCE_S, "max_retries": 0}
