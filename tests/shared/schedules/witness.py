@@ -63,12 +63,27 @@ CREATE TRIGGER witness_batch AFTER UPDATE ON batches FOR EACH ROW
   WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL) EXECUTE FUNCTION witness_batch();
 """
 
-REMOVE = ("DROP FUNCTION IF EXISTS witness_job, witness_ended, witness_chunk, witness_batch CASCADE",)
+# The start of a chunk: its batch is not paused, by whatever is committed at that moment.
+CHUNK_STARTS = """
+CREATE FUNCTION witness_start() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM batches WHERE id = NEW.batch_id AND paused_at IS NOT NULL) THEN
+    RAISE EXCEPTION 'witness: chunk % starts in a paused batch', NEW.id;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER witness_start AFTER UPDATE ON chunks FOR EACH ROW
+  WHEN (OLD.state <> 'TAKEN' AND NEW.state = 'TAKEN') EXECUTE FUNCTION witness_start();
+"""
+
+REMOVE = (
+    "DROP FUNCTION IF EXISTS witness_job, witness_ended, witness_chunk, witness_batch, witness_start CASCADE",
+)
 
 
 def _statements() -> list[str]:
     found: list[str] = []
-    for script in (JOB_ENDS, CHUNK_CLOSES, BATCH_ENDS):
+    for script in (JOB_ENDS, CHUNK_CLOSES, BATCH_ENDS, CHUNK_STARTS):
         found += ["CREATE " + part.rstrip().rstrip(";") for part in script.strip().split("CREATE ")[1:]]
     return found
 
