@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from services.api.middleware import PATIENCE_S
+
 MAX_HEAD: Final = 128 << 10
 """Bytes of a request's line and headers: a thousand ids in a query have 50,000."""
 MAX_HEADERS: Final = 100
-HEAD_WITHIN_S: Final = 30.0
-"""How long a connection may live without a request that the application works on."""
+HEAD_WITHIN_S: Final = PATIENCE_S
+"""How long a connection may live without a request that the application works on; as long as for a body."""
 OVERHEAD: Final = 32  # what a header costs beside its bytes
 
 

@@ -17,7 +17,7 @@ from shared.telemetry import bind
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 MAX_JSON: Final = 2 << 20  # the largest thing that is asked for, a schema, has 150,000 bytes
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 30.0  # for a silent client, also before its request (`listening`)
 PACE: Final = 1_024  # bytes a second: no link that people use is slower
 UNKNOWN_ROUTE: Final = "unknown"
 GONE: Final = 499  # as proxies say it: the client went away before the answer

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,6 +58,38 @@ def fake_parts(site: Site) -> StackParts:
             ready_by_file(site, part("worker", WORKER)),
         ),
     )
+
+
+MANAGER = """
+import asyncio, importlib, sys
+from pathlib import Path
+from services.local.errors import StackStopped
+from tests.services.local.fakes import fake_stack
+async def main():
+    parts = getattr(importlib.import_module(sys.argv[2]), sys.argv[3])
+    async with fake_stack(Path(sys.argv[1]), parts=parts) as stack:
+        print(stack.base_url, flush=True)
+        await stack.wait()
+try:
+    asyncio.run(main())
+except StackStopped as stopped:
+    print(stopped.message, flush=True)
+"""
+
+
+def manager(folder: Path, parts: Callable[[Site], StackParts] = fake_parts) -> "subprocess.Popen[str]":
+    """A process of its own that keeps a stack of these parts. It says its address (`address_of`), and in the
+    end why the stack stopped."""
+    command = [sys.executable, "-c", MANAGER, str(folder), parts.__module__, parts.__name__]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def address_of(started: "subprocess.Popen[str]") -> str:
+    """The address that a manager says once its stack serves."""
+    assert started.stdout is not None
+    said = started.stdout.readline().strip()
+    assert said.startswith("http://127.0.0.1:"), said
+    return said
 
 
 async def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import errno
 import os
 import signal
-import subprocess
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +14,9 @@ import pytest
 from services.local.data_dir import DataDir, StackRecord
 from services.local.parts import Site, StackParts, api_part, ready_by_file
 from services.local.stack import attach
+from tests.services.local import fakes
 from tests.services.local.fakes import (
     API,
-    ROOT,
     WORKER,
     fake_parts,
     fake_stack,
@@ -32,17 +30,6 @@ from tests.services.local.fakes import (
 
 DEAF = "import signal\nsignal.signal(15, signal.SIG_IGN)\n"
 DEAF_WORKER = WORKER.replace("signal.signal(signal.SIGTERM, end)", DEAF)
-MANAGER = """
-import asyncio, sys
-from pathlib import Path
-from tests.services.local.fakes import fake_stack
-from tests.services.local.test_rough_lives import stubborn_parts
-async def main():
-    async with fake_stack(Path(sys.argv[1]), parts=stubborn_parts) as stack:
-        print(stack.port, flush=True)
-        await stack.wait()
-asyncio.run(main())
-"""
 
 
 def stubborn_parts(site: Site) -> StackParts:
@@ -55,13 +42,10 @@ def stubborn_parts(site: Site) -> StackParts:
 
 async def start_and_kill(folder: Path) -> int:
     """The port of a stack whose manager was killed, and whose parts did not hear of it."""
-    command = [sys.executable, "-c", MANAGER, str(folder)]
-    started = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
-    assert started.stdout is not None
-    port = int(await started.stdout.readline())
-    started.kill()
-    await started.wait()
-    return port
+    with await asyncio.to_thread(fakes.manager, folder, stubborn_parts) as started:
+        address = await asyncio.to_thread(fakes.address_of, started)
+        started.kill()
+    return int(address.rpartition(":")[2])
 
 
 async def test_stubborn_parts_are_ended_by_the_next_start_which_gets_their_port(tmp_path: Path) -> None:

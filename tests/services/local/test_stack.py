@@ -15,8 +15,8 @@ import pytest
 from services.local.errors import PortTaken, StackAlreadyRunning, StackFailed, StackStopped
 from services.local.parts import Site, StackParts
 from services.local.stack import LiveStack, attach
+from tests.services.local import fakes
 from tests.services.local.fakes import (
-    ROOT,
     fake_parts,
     fake_stack,
     lives,
@@ -27,28 +27,10 @@ from tests.services.local.fakes import (
     until,
 )
 
-MANAGER = """
-import asyncio, sys
-from pathlib import Path
-from services.local.errors import StackStopped
-from tests.services.local.fakes import fake_stack
-async def main():
-    async with fake_stack(Path(sys.argv[1])) as stack:
-        print(stack.base_url, flush=True)
-        await stack.wait()
-try:
-    asyncio.run(main())
-except StackStopped as stopped:
-    print(stopped.message, flush=True)
-"""
-
 
 def manager(folder: Path) -> "subprocess.Popen[str]":
-    started = subprocess.Popen(
-        [sys.executable, "-c", MANAGER, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert started.stdout is not None
-    assert started.stdout.readline().startswith("http://127.0.0.1:")
+    started = fakes.manager(folder)
+    fakes.address_of(started)
     return started
 
 
