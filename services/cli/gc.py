@@ -42,6 +42,7 @@ def gc(
 
 
 async def _collect(settings: "Settings", *, remove: bool) -> "tuple[dict[str, int], Findings, int]":
+    import shared.tables  # noqa: F401 - an event of the audit refers to a table of another room
     from services.cli.access import without_bells
     from shared.audit import service as audit_service
     from shared.audit.service import Author
