@@ -42,7 +42,10 @@ def gc(
 
 
 async def _collect(settings: "Settings", *, remove: bool) -> "tuple[dict[str, int], Findings, int]":
+    import shared.tables  # noqa: F401 - an event of the audit refers to a table of another room
     from services.cli.access import without_bells
+    from shared.audit import service as audit_service
+    from shared.audit.service import Author
     from shared.retention import collecting, repository, sweeping
 
     resources = without_bells(settings, name="gc")
@@ -57,6 +60,10 @@ async def _collect(settings: "Settings", *, remove: bool) -> "tuple[dict[str, in
         )
         async with resources.unit_of_work() as uow:
             waiting = await repository.count_doomed(uow.session)
+            if remove:
+                gone = {"rows": done, "blobs": found.removed.blobs, "bytes": found.removed.size_bytes}
+                await audit_service.record(uow, Author(), "gc.run", "storage", detail=gone)
+                await uow.commit()
     finally:
         await resources.close()
     return done, found, waiting

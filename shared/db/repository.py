@@ -15,6 +15,11 @@ T = TypeVar("T")
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
+ENDED_AT_NOTHING = (
+    "page_token: the row at which that page ended was removed since then. Ask for the list from its"
+    " beginning."
+)
+"""Of a list whose order the row itself must tell: without it, an empty page would look like the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db.repository import Page, count_of, newest_first
+from shared.db.repository import ENDED_AT_NOTHING, Page, count_of, newest_first
 from shared.directories.model import Directory, DirectoryFile
+from shared.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,10 @@ async def page_entries(
     rows = _filtered(directory_id, filters)
     total = await count_of(session, rows) if count else None
     if after is not None:
-        last = select(DirectoryFile.pos).where(DirectoryFile.id == after).scalar_subquery()
+        found_at = await session.execute(select(DirectoryFile.pos).where(DirectoryFile.id == after))
+        last = found_at.scalar_one_or_none()
+        if last is None:
+            raise InvalidInput(ENDED_AT_NOTHING)
         rows = rows.where(DirectoryFile.pos < last)
     found = list((await session.scalars(rows.order_by(DirectoryFile.pos.desc()).limit(size + 1))).all())
     items = found[:size]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, text, tuple_
+from sqlalchemy import Select, func, literal, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db.repository import Page, count_of, newest_first
+from shared.db.repository import ENDED_AT_NOTHING, Page, count_of, newest_first
+from shared.errors import InvalidInput
 from shared.files.model import File
 
 
@@ -74,19 +75,21 @@ async def page(
         return await newest_first(session, rows, File.id, size=size, after=after, count=count)
     total = await count_of(session, rows) if count else None
     if after is not None:
-        rows = rows.where(_past(order, after))
+        rows = rows.where(await _past(session, order, after))
     keys = (File.name, File.id) if order == "name" else (File.id,)
     found = list((await session.scalars(rows.order_by(*keys).limit(size + 1))).all())
     items = found[:size]
     return Page(items, items[-1].id if len(found) > size else None, total)
 
 
-def _past(order: str, after: UUID) -> Any:
+async def _past(session: AsyncSession, order: str, after: UUID) -> Any:
     if order == "id":
         return File.id > after
-    # A file never changes its name and is never removed, so its id alone tells where the page ended.
-    last = select(File.name).where(File.id == after).scalar_subquery()
-    return tuple_(File.name, File.id) > tuple_(last, after)
+    # A file never changes its name, so its id alone tells where the page ended, as long as there is a row.
+    last = (await session.execute(select(File.name).where(File.id == after))).scalar_one_or_none()
+    if last is None:
+        raise InvalidInput(ENDED_AT_NOTHING)
+    return tuple_(File.name, File.id) > tuple_(literal(last), literal(after))
 
 
 def _filtered(project_id: UUID, filters: FileFilters) -> Select[File]:

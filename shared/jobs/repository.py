@@ -201,7 +201,7 @@ def _is_held() -> Any:
         " AND l.job_type = chunks.job_type AND l.hold_until > now())"
     )
     waits = or_(Chunk.state == ChunkState.WAITING, and_(Chunk.state == ChunkState.READY, on_hold))
-    # By the batch's key: no index names the status of a batch, and they are never removed.
+    # By the batch's key: no index names the status of a batch.
     batch_waits = text(
         "EXISTS (SELECT 1 FROM batches b WHERE b.id = jobs.batch_id AND b.status = 'THROTTLED')"
     )

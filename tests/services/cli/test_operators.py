@@ -258,6 +258,8 @@ async def test_gc_tells_what_would_go_and_removes_it(
     assert done["removed"] == {"blobs": 1, "size_bytes": 7}
     assert (done["rows"], done["waiting"]) == ({"files": 1}, 1), "its bytes follow"
     assert not path.exists()
+    (event,) = await events(resources)
+    assert (event.action, event.detail["rows"]) == ("gc.run", {"files": 1}), "a dry run leaves none"
 
 
 async def test_a_project_is_purged_after_a_question(

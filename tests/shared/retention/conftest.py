@@ -163,11 +163,12 @@ class Shelf:
     async def live_batch(self, directory: UUID | None = None, redrive_of: UUID | None = None) -> UUID:
         found: UUID = await self.mill.one(
             "INSERT INTO batches (project_id, job_type, source_directory_id, configuration_id, config,"
-            " last_pos, redrive_of) VALUES (:p, 'parse_v2', :d, 'cfg', '{\"parameters\": {}}', 0, :r)"
-            " RETURNING id",
+            " last_pos, redrive_of, redrive_kind)"
+            " VALUES (:p, 'parse_v2', :d, 'cfg', '{\"parameters\": {}}', 0, :r, :k) RETURNING id",
             p=self.project,
             d=directory or self.mill.directory_id,
             r=redrive_of,
+            k=None if redrive_of is None else "FAILED",
         )
         return found
 

@@ -39,9 +39,11 @@ async def fill(shelf: Shelf) -> str:
     await shelf.sweep()
     await shelf.job()
     batch = await shelf.mill.open_batch(5)
-    await shelf.mill.sql("UPDATE batches SET redrive_of = :o WHERE id = :b", o=batch, b=batch)
     await shelf.mill.advance(batch)
     await shelf.mill.dispatch()
+    await shelf.mill.sql(
+        "UPDATE batches SET redrive_of = :o, redrive_kind = 'FAILED' WHERE id = :b", o=batch, b=batch
+    )
     await shelf.mill.sql(
         "INSERT INTO configurations (project_id, name, product_type, parameters)"
         " VALUES (:p, 'c', 'parse_v2', '{}')",

@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+from contextlib import nullcontext
 from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches import repository as batch_repository
+from shared.directories import service as directory_service
+from shared.directories.service import EntryFilters
 from shared.errors import InvalidInput, NotFound
+from shared.files import service as file_service
+from shared.files.service import FileFilters
 from shared.jobs import service as job_service
 from shared.pausing import Point
 from shared.retention import collecting, slices, sweeping
@@ -329,3 +334,23 @@ async def test_work_goes_on_beside_a_sweep_and_loses_nothing(shelf: Shelf) -> No
     await cleaning
     await shelf.mill.assert_exact(batch)
     assert await shelf.mill.one("SELECT ok FROM batches WHERE id = :b", b=batch) == 12
+
+
+async def test_a_page_that_ended_at_a_row_that_went_is_no_end_of_the_list(shelf: Shelf) -> None:
+    files = [await shelf.file() for _ in range(3)]
+    places = [await shelf.place(file) for file in files]
+    await shelf.mill.sql("DELETE FROM directory_files WHERE id = :i", i=places[1])
+    await shelf.mill.sql("DELETE FROM files WHERE id = :i", i=files[1])
+    async with shelf.resources.unit_of_work() as uow:
+        for after, refused in ((files[0], False), (files[1], True)):
+            with pytest.raises(InvalidInput, match="beginning") if refused else nullcontext():
+                page = await file_service.list_files(
+                    uow, shelf.project, filters=FileFilters(), order_by="name", size=1, after=after
+                )
+                assert [one.id for one in page.items] == [files[2]]
+        for after, refused in ((places[2], False), (places[1], True)):
+            with pytest.raises(InvalidInput, match="beginning") if refused else nullcontext():
+                entries = await directory_service.list_entries(
+                    uow, shelf.project, shelf.mill.directory_id, filters=EntryFilters(), size=1, after=after
+                )
+                assert [one.id for one in entries.items] == [places[0]]
