@@ -129,10 +129,11 @@ async def add_entry(
     external_file_id: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> DirectoryFile:
-    """Place a file in a directory; answers the row of it.
+    """Place a file in a directory; answers the row of it. Where files are read in place: `Conflict`.
 
     `unique_id` is the external id or the file's name unless given. When a live file has it and the same
-    bytes, that is the answer: an upload sent twice is sent once. Else, and in place, it is a `Conflict`."""
+    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`.
+    """
     insist_on_uploads(directory)
     wanted = _unique_id(unique_id or external_file_id or file.external_file_id or _short(file.name))
     values = {
