@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import shared
-from services.cli import batches, database, doctor, keys, limits, processes, storage, up, workers
+from services.cli import batches, database, directories, doctor, keys, limits, processes, storage, up, workers
 from services.cli.run import command as run
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def batchmill(
 app.command("run")(run.run)
 app.command("up")(up.up)
 app.add_typer(batches.app, name="batches")
+app.add_typer(directories.app, name="directories")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
 app.command("api")(processes.api)

@@ -41,7 +41,15 @@ class Desk:
         """What the server answers."""
         return self.ask("GET", path, params={k: v for k, v in params.items() if v is not None})
 
-    def ask(self, method: str, path: str, *, json: object = None, params: object = None) -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: object = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Any:
         """One request below /api/v1/admin. A refusal is `Stop` with the server's words; no answer, or one
         that says the server is broken, is exit 4."""
         import httpx
@@ -55,7 +63,7 @@ class Desk:
                 json=json,
                 params=params,  # type: ignore[arg-type]
                 headers=headers,
-                timeout=PATIENCE_S,
+                timeout=patience_s,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Stop(f"The server does not answer: {one_line(error)}.", ExitCode.STACK) from error

@@ -129,11 +129,10 @@ async def add_entry(
     external_file_id: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> DirectoryFile:
-    """Place a file in a directory; answers the row of it.
+    """Place a file in a directory; answers the row of it. Where files are read in place: `Conflict`.
 
     `unique_id` is the external id or the file's name unless given. When a live file has it and the same
-    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`, and so
-    is any file for a directory that is read in place.
+    bytes, that is the answer: an upload sent twice is sent once. With other bytes it is a `Conflict`.
     """
     insist_on_uploads(directory)
     wanted = _unique_id(unique_id or external_file_id or file.external_file_id or _short(file.name))
@@ -152,9 +151,8 @@ async def add_entry(
     for _ in range(3):
         if made := await repository.place(uow.session, values):
             return made
-        holder = await repository.holder_of(uow.session, directory.id, wanted)
-        if holder is not None:
-            if holder.file_id == file.id or (file.sha256 is not None and holder.sha256 == file.sha256):
+        if holder := await repository.holder_of(uow.session, directory.id, wanted):
+            if _same_bytes(holder, file):
                 return holder
             break
     raise Conflict(
@@ -233,6 +231,11 @@ async def delete_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, en
     """Take the file out of the directory; a batch that has a job for it goes on."""
     entry = await get_entry(uow, project_id, directory_id, entry_id)
     await repository.hide_entry(uow.session, entry)
+
+
+def _same_bytes(holder: DirectoryFile, file: File) -> bool:
+    """A hash that nobody knows yet is equal to none."""
+    return holder.file_id == file.id or (file.sha256 is not None and holder.sha256 == file.sha256)
 
 
 def _unique_id(text: str) -> str:

@@ -104,7 +104,9 @@ class ObjectStore:
         return target
 
     async def delete(self, key: str) -> None:
-        """Remove it; a missing one is fine."""
+        """Remove it; a missing one is fine. A URL is nobody's key here: `ValueError`."""
+        if "://" in key:
+            raise ValueError(f"not a blob of ours: {key}")
         try:
             await self._do(key, obstore.delete_async(self._store, key))
         except BlobMissing:

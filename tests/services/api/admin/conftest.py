@@ -1,6 +1,7 @@
 """The operator's door, one of each thing behind it, and its audit."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,11 +10,14 @@ import pytest
 from sqlalchemy import text
 
 from shared import ids
+from shared.config import Settings
+from shared.directories import syncing
 from shared.wiring import Resources
 from shared.workers import service as worker_service
 from tests.conftest import Tenant
 
 ADMIN = "/api/v1/admin"
+DOCUMENTS = Path(__file__).parents[4] / "deploy" / "samples" / "documents"
 
 
 class Rows:
@@ -32,6 +36,13 @@ class Rows:
     async def one(self, statement: str, **values: Any) -> Any:
         """The first value of the first row."""
         return (await self.all(statement, **values))[0][0]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With one folder that may be read in place."""
+    settings.storage.roots = [str(DOCUMENTS)]
+    return settings
 
 
 @pytest.fixture
@@ -75,12 +86,20 @@ async def made(rows: Rows, tenant: Tenant, http: httpx.AsyncClient, resources: R
         p=tenant.project_id,
         w=worker,
     )
+    read, _ = await syncing.add(
+        resources.unit_of_work,
+        resources.sources,
+        project_id=tenant.project_id,
+        name="in place",
+        url=str(DOCUMENTS),
+    )
     key = await rows.one("SELECT id FROM api_keys WHERE project_id = :p", p=tenant.project_id)
     organization = await rows.one("SELECT organization_id FROM projects WHERE id = :p", p=tenant.project_id)
     return {
         "organization_id": ids.show(ids.Kind.ORGANIZATION, organization),
         "project_id": ids.show(ids.Kind.PROJECT, tenant.project_id),
         "key_id": ids.show(ids.Kind.API_KEY, key),
+        "directory_id": ids.show(ids.Kind.DIRECTORY, read.id),
         "batch_id": batch.json()["id"],
         "job_id": ids.show(ids.Kind.PARSE_JOB, failed),
         "chunk_id": str(chunk),

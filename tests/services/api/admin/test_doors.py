@@ -9,7 +9,7 @@ import pytest
 
 from services.api.app import create_app
 from shared.config import Settings
-from tests.services.api.admin.conftest import ADMIN, Rows
+from tests.services.api.admin.conftest import ADMIN, DOCUMENTS, Rows
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ ROUTES: dict[tuple[str, str], Entry] = {
     ),
     ("GET", "/directories"): READ,
     ("POST", "/directories"): Entry(
-        201, {"name": "new", "url": "{folder}"}, "directory.add", "dir-", {"name": "n", "url": "/"}, 400
+        201, {"name": "new", "url": str(DOCUMENTS)}, "directory.add", "dir-", {"name": "n", "url": "/"}, 400
     ),
     ("POST", "/directories/{directory_id}/sync"): Entry(200, None, "directory.sync", "dir-"),
     ("GET", "/batches"): READ,
