@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.local.postgres import EmbeddedPostgres
 from shared.db import migrations
 from shared.db.engine import open_engine
-from tests.flows.test_faults import some_files
 from tests.flows.person import ENV
+from tests.flows.test_faults import some_files
 from tests.live_stack import LiveStack, start_live_stack
 
 Answer = TypeVar("Answer")
