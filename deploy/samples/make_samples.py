@@ -3,15 +3,19 @@
 
     .venv/bin/python deploy/samples/make_samples.py [FOLDER]
 
-Needs reportlab and pillow (the `dev` extra). Every word and number in the documents is invented here.
+Needs reportlab, pillow, python-docx and openpyxl (the `dev` extra). Every word and number in the documents is
+invented here.
 """
 
 import random
 import sys
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
+import docx
+from openpyxl import Workbook
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
@@ -24,6 +28,12 @@ from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate
 PAGE_AT_150_DPI = (1240, 1754)
 INK = 140  # darker than this is black
 STYLES = getSampleStyleSheet()
+NO_DATE = (1980, 1, 1, 0, 0, 0)
+PROPERTIES = "docProps/core.xml"
+ABOUT = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties"
+ xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:creator>Batchmill samples</dc:creator></cp:coreProperties>
+"""
 
 LETTER = """Harbour Pump Works
 14 Quay Street, Northport
@@ -119,6 +129,8 @@ def main(folder: Path) -> None:
     (folder / "notes").mkdir(parents=True, exist_ok=True)
     (folder / "quarterly-report.pdf").write_bytes(report())
     (folder / "invoice-1042.pdf").write_bytes(invoice())
+    (folder / "maintenance-plan.docx").write_bytes(plan())
+    (folder / "spare-parts.xlsx").write_bytes(stock())
     (folder / "scanned-letter.pdf").write_bytes(scanned_pdf(LETTER))
     (folder / "receipt.png").write_bytes(png(scan(RECEIPT, (760, 900), size=30, seed=11)))
     (folder / "weather-station.html").write_text(HTML, encoding="utf-8")
@@ -191,6 +203,45 @@ def invoice() -> bytes:
     return pdf(story, "Invoice 1042")
 
 
+def plan() -> bytes:
+    """A Word document with headings, lists, a table and a page break."""
+    document = docx.Document()
+    document.add_heading("Maintenance plan", 1)
+    document.add_paragraph("Pumps of the series HP-22 are looked after twice a year, by two people.")
+    document.add_heading("Before the season", 2)
+    for step in ("Close the inlet valve.", "Drain the housing.", "Look at the shaft seal for wear."):
+        document.add_paragraph(step, style="List Number")
+    document.add_heading("Intervals", 2)
+    table = document.add_table(rows=0, cols=2)
+    for words in (("Component", "Interval"), ("Shaft seal", "24 months"), ("Bearing grease", "6 months")):
+        for cell, text in zip(table.add_row().cells, words, strict=True):
+            cell.text = text
+    document.add_page_break()
+    document.add_heading("After the season", 2)
+    for step in ("Rinse with clear water.", "Store it dry and above freezing."):
+        document.add_paragraph(step, style="List Bullet")
+    return settled(document.save)
+
+
+def stock() -> bytes:
+    """A workbook of two sheets: one page each."""
+    book = Workbook()
+    parts = book.active
+    parts.title = "Parts"
+    for row in (
+        ("Part", "Fits", "Shelf", "In stock"),
+        ("HP-22-017 shaft seal", "HP-22", "A3", 14),
+        ("HP-22-120 impeller", "HP-22", "B1", 3),
+        ("HP-30-044 gasket set", "HP-30", "A5", 27),
+    ):
+        parts.append(row)
+    makers = book.create_sheet("Makers")
+    makers.append(("Maker", "Town", "Weeks to deliver"))
+    makers.append(("Averell Castings", "Port Averell", 6))
+    makers.append(("Mill Lane Seals", "Northport", 2.5))
+    return settled(book.save)
+
+
 def readings() -> str:
     """Two days of invented hourly values."""
     dice = random.Random(3)  # noqa: S311
@@ -217,6 +268,17 @@ def pdf(story: list[Flowable], title: str) -> bytes:
     """`invariant` leaves the date and the random file id out of the PDF."""
     out = BytesIO()
     SimpleDocTemplate(out, pagesize=A4, title=title, author="Batchmill samples", invariant=1).build(story)
+    return out.getvalue()
+
+
+def settled(save: Callable[[BytesIO], object]) -> bytes:
+    """The archive without the hour at which it was made."""
+    made, out = BytesIO(), BytesIO()
+    save(made)
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in sorted(old.namelist()):
+            part = ABOUT if name == PROPERTIES else old.read(name)
+            new.writestr(zipfile.ZipInfo(name, NO_DATE), part, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

@@ -30,6 +30,8 @@ def test_the_samples_with_a_stack_of_its_own(tmp_path: Path) -> None:
     out = tmp_path / "out" / "samples"
     assert "| South | 1,530 | 604,900 |" in (out / "quarterly-report.pdf.md").read_text()
     assert "impeller blade" in (out / "scanned-letter.pdf.md").read_text()
+    assert "1. Close the inlet valve." in (out / "maintenance-plan.docx.md").read_text()
+    assert "| HP-22-120 impeller | HP-22 | B1 | 3 |" in (out / "spare-parts.xlsx.md").read_text()
     assert "second pump" in (out / "notes" / "meeting.txt.md").read_text()
     assert not (tmp_path / "data" / "stack.json").exists(), "what it started, it stops"
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.md")}

@@ -1,4 +1,4 @@
-"""What a holder may begin, rule by rule, each with its negative control: the same story without the line."""
+"""What a holder may begin and blame, each rule with its negative control: the same story without a line."""
 
 import asyncio
 from pathlib import Path
@@ -12,9 +12,9 @@ from services.worker.engines.sandbox import Sandbox
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
-from shared.jobs import running
+from shared.jobs import reclaim, running
 from shared.wiring import Resources
-from tests.services.worker.test_work import Slow, add_job, chunk_row, job_row
+from tests.services.worker.test_work import Broken, Slow, add_job, chunk_row, job_row, run_sql
 
 LIMIT_S = 20.0
 
@@ -48,6 +48,32 @@ async def runtime(resources: Resources, tmp_path: Path) -> Runtime:
     return made
 
 
+async def a_sandbox_that_cannot_start(runtime: Runtime) -> None:
+    """Rule 8: a worker's own means fail as often as a file may be charged."""
+    runtime.sandbox = Broken()
+    job = await add_job(runtime, "a.txt", b"words")
+    for _ in range(reclaim.LOSSES_ALONE):
+        await work(runtime, "parse", slice_s=5)
+        await run_sql(runtime, "UPDATE chunks SET due_at = now()")
+    assert (await job_row(runtime, job)).status == "PENDING"
+    assert (await chunk_row(runtime)).losses == 0
+
+
+async def test_rule_8_means_that_fail_by_themselves_blame_no_document(runtime: Runtime) -> None:
+    await a_sandbox_that_cannot_start(runtime)
+
+
+async def test_rule_8_without_the_self_test_a_document_is_blamed(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def works(_runtime: Runtime, _reason: str) -> bool:
+        return False
+
+    monkeypatch.setattr(Runtime, "fails_by_itself", works)
+    with pytest.raises(AssertionError):
+        await a_sandbox_that_cannot_start(runtime)
+
+
 async def a_lease_that_may_be_over(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 19: by its own clock a holder had its lease longer than it lasts, and no beat got through."""
     asked = Asked()
@@ -59,10 +85,13 @@ async def a_lease_that_may_be_over(runtime: Runtime, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("services.worker.heart.LEASE_S", 0.0)
     async with Heart(runtime.unit_of_work, held.chunk) as heart:
         run = asyncio.create_task(ChunkRun(runtime, held, heart).run(held.files))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asked.started.wait(), 1.5)
-        monkeypatch.setattr("services.worker.heart.LEASE_S", 15.0)
-        await asyncio.wait_for(run, LIMIT_S)
+        try:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asked.started.wait(), 1.5)
+        finally:
+            # To its end in any case: nothing of it may go on in the next test.
+            monkeypatch.setattr("services.worker.heart.LEASE_S", 15.0)
+            await asyncio.wait_for(run, LIMIT_S)
     assert asked.times == 1
 
 

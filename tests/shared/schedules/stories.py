@@ -323,3 +323,23 @@ async def an_end_while_a_dispatch_decides(stage: Stage) -> None:
     assert await dispatch.end() == 0
     assert await stage.mill.one("SELECT wait->>'code' FROM lanes") == "PROJECT_CONCURRENCY"
     assert rung, "the refusal was nobody's to wake"
+
+
+async def a_grant_to_one_that_waited(stage: Stage) -> None:
+    """Rule 22: a batch of three files at a limit of one waits behind another, and then runs one at a time."""
+    await stage.mill.add_worker()
+    first, second = await stage.mill.open_batch(1), await stage.mill.open_batch(2)
+    await stage.mill.sql("UPDATE lanes SET max_jobs = 1")
+    await stage.mill.advance(first)
+    await stage.mill.dispatch()
+    held = await stage.mill.taken()
+    await stage.mill.advance(second)
+    await stage.mill.dispatch()
+    assert (await stage.mill.batch(second)).status == "THROTTLED"
+    await stage.hand_in(held)
+    while (await stage.mill.batch(second)).fed_seq < 1:
+        await stage.mill.dispatch()
+    row = await stage.mill.batch(second)
+    assert row.fed_seq < row.total
+    assert await stage.mill.one("SELECT wait->>'code' FROM lanes") == "PROJECT_CONCURRENCY"
+    assert (row.status, row.wait) == ("RUNNING", None), "one that runs at its full allowed speed"

@@ -201,6 +201,17 @@ async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stag
         await stories.an_end_between_the_reads_of_a_split(stage)
 
 
+async def test_rule_22_without_the_ways_back_on_a_grant_it_stays_throttled(stage: Stage) -> None:
+    # Two say so: the grant itself, and the look at all that is THROTTLED and has something granted.
+    grant, look = "'THROTTLED' THEN 'RUNNING' ELSE", "b.status = 'THROTTLED' AND (EXISTS"
+    with (
+        without(stage.resources.engine, grant, grant.replace("RUNNING", "THROTTLED")),
+        without(stage.resources.engine, look, look.replace("EXISTS", "false AND EXISTS")),
+        pytest.raises(AssertionError, match="allowed speed"),
+    ):
+        await stories.a_grant_to_one_that_waited(stage)
+
+
 async def test_without_commit_before_publish_a_bell_speaks_of_no_row(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,10 @@ async def test_rule_21_a_file_handed_on_is_not_counted(stage: Stage) -> None:
     await stories.an_end_between_the_reads_of_a_split(stage)
 
 
+async def test_rule_22_what_runs_at_its_limit_is_not_throttled(stage: Stage) -> None:
+    await stories.a_grant_to_one_that_waited(stage)
+
+
 async def test_no_bell_goes_out_before_its_rows(stage: Stage) -> None:
     await stories.bells_of_rows(stage)
 

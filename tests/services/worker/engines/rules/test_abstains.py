@@ -9,14 +9,24 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
 
 from services.cli.run.command import SAMPLES
-from services.worker.engines import liteparse, text
+from services.worker.engines import liteparse, office, text
 from services.worker.engines.port import Source
 from services.worker.engines.rules import extract
 from shared.jobs.result import Extraction, ResultDocument
 
 INVOICE: dict[str, Any] = json.loads((SAMPLES.parent / "invoice.json").read_text())["data_schema"]
 NOTHING: dict[str, Any] = dict.fromkeys(INVOICE["properties"]) | {"items": []}
-KINDS = {".md": "markdown", ".txt": "text", ".csv": "csv", ".html": "html", ".pdf": "pdf", ".png": "png"}
+KINDS = {
+    ".md": "markdown",
+    ".txt": "text",
+    ".csv": "csv",
+    ".html": "html",
+    ".pdf": "pdf",
+    ".png": "png",
+    ".docx": "zip",
+    ".xlsx": "zip",
+}
+ENGINES = {"pdf": liteparse.parse, "png": liteparse.parse, "zip": office.parse}
 NUMBER = {"type": "number"}
 WORDS = {"type": "string"}
 DAY = {"type": "string", "format": "date"}
@@ -28,7 +38,7 @@ def asking(**properties: Any) -> dict[str, Any]:
 
 def parsed(path: Path, folder: Path) -> ResultDocument:
     kind = KINDS[path.suffix]
-    engine = liteparse.parse if kind in ("pdf", "png") else text.parse
+    engine = ENGINES.get(kind, text.parse)
     source = Source(path, path.name, kind, folder, max_pages=50, max_result_bytes=2**29)
     return engine(source, {"tier": "cost_effective"})
 
@@ -66,12 +76,14 @@ SAMPLE_INVOICE = {
 # What a reader who knows nothing but the schema finds. The receipt has a total, but calls it `Sum`.
 TRUTH: dict[str, dict[str, Any]] = {
     "invoice-1042.pdf": SAMPLE_INVOICE,
+    "maintenance-plan.docx": NOTHING,
     "notes/meeting.txt": NOTHING,
     "quarterly-report.pdf": NOTHING,
     "readings.csv": NOTHING,
     "receipt.png": NOTHING,
     "release-notes.md": NOTHING,
     "scanned-letter.pdf": NOTHING,
+    "spare-parts.xlsx": NOTHING,
     "weather-station.html": NOTHING,
 }
 
