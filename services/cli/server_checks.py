@@ -52,12 +52,14 @@ async def sweep(_: Settings, resources: Resources) -> Finding:
 async def workers(_: Settings, resources: Resources) -> Finding:
     """Each queue has slots, and nothing waits beside an empty one."""
     from shared.jobs import operating as job_operating
+    from shared.jobs.lifecycle import JobType
     from shared.jobs.operating import STUCK_S, QueueDepth
     from shared.workers import operating as worker_operating
 
     async with resources.unit_of_work() as uow:
         alive, drained = await worker_operating.count_alive(uow)
         slots = await worker_operating.slots_by_queue(uow)
+        engines = await worker_operating.count_engines(uow, JobType.PARSE.queue)
         depths = {depth.queue: depth for depth in await job_operating.queue_depths(uow)}
     told: list[str] = []
     advice: list[str] = []
@@ -72,6 +74,11 @@ async def workers(_: Settings, resources: Resources) -> Finding:
             advice.append(f"Nobody serves the queue {queue}: start a worker for it.")
         elif depth.oldest_due_s > STUCK_S and has > depth.taken:
             advice.append(f"Work of the queue {queue} waits beside empty slots: look at the workers' logs.")
+    if engines > 1:
+        advice.append(
+            f"They read documents with {engines} versions of the engines, and nothing is reused meanwhile:"
+            " give all of them the same release, libraries and Python."
+        )
     detail = f"{alive} alive, {drained} draining; " + ("; ".join(told) or "no queue is served")
     return Finding("workers", detail, " ".join(advice))
 

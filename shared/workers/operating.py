@@ -8,7 +8,7 @@ from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import NotFound
 from shared.ids import Kind, show
-from shared.workers import survey
+from shared.workers import repository, survey
 from shared.workers.model import Worker
 from shared.workers.service import FRESH_S
 from shared.workers.survey import Ended, HeldChunk
@@ -19,6 +19,7 @@ __all__ = [
     "HeldChunk",
     "WorkerView",
     "count_alive",
+    "count_engines",
     "ended",
     "get_worker",
     "list_workers",
@@ -76,6 +77,12 @@ async def slots_by_queue(uow: UnitOfWork) -> dict[str, int]:
 async def count_alive(uow: UnitOfWork) -> tuple[int, int]:
     """Living worker processes: (all, those that drain)."""
     return await survey.count_alive(uow.session, fresh_s=FRESH_S)
+
+
+async def count_engines(uow: UnitOfWork, queue: str) -> int:
+    """How many versions of engines living workers of the queue read documents with. With more than one,
+    nothing is reused."""
+    return len(await repository.engines(uow.session, queue, fresh_s=FRESH_S))
 
 
 async def sweep_gaps(uow: UnitOfWork) -> dict[str, float]:

@@ -31,7 +31,8 @@ class HeldOut(BaseModel):
 
 
 class WorkerOut(BaseModel):
-    """One worker process. `alive`: seen within 15 seconds. A dead one is listed for an hour."""
+    """One worker process. `alive`: seen within 15 seconds. A dead one is listed for an hour. `engine`: the
+    version of what it reads documents with."""
 
     id: str
     alive: bool
@@ -39,6 +40,7 @@ class WorkerOut(BaseModel):
     host: str
     pid: int
     version: str
+    engine: str | None
     queues: list[str]
     slots: int
     side_by_side: int
@@ -57,6 +59,7 @@ def show(view: WorkerView) -> WorkerOut:
         host=row.host,
         pid=row.pid,
         version=row.version,
+        engine=row.engine,
         queues=row.queues,
         slots=row.slots,
         side_by_side=row.side_by_side,

@@ -285,8 +285,8 @@ class Histories(RuleBasedStateMachine):
             self.stage.mill.one(
                 "SELECT count(*) FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.status = 'PENDING'"
                 " AND b.project_id = :p AND (b.wake_at IS NULL OR (j.seq <= b.fed_seq"
-                "  AND NOT EXISTS (SELECT 1 FROM chunks c"
-                "   WHERE c.batch_id = b.id AND c.state <> 'DONE' AND j.seq BETWEEN c.lo AND c.hi)))",
+                "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id AND c.state <> 'DONE'"
+                "   AND j.seq BETWEEN c.lo AND c.hi)))",
                 p=self.stage.mill.project_id,
             )
         )
