@@ -323,7 +323,7 @@ async def test_work_goes_on_beside_a_sweep_and_loses_nothing(shelf: Shelf) -> No
 
     cleaning = asyncio.create_task(clean())
     try:
-        # Each step has whole rounds of cleaning behind it: enough to hide, to remove, and to remove the bytes.
+        # Each step has whole rounds of cleaning behind it: enough to hide, to remove, and to remove bytes.
         for step in (shelf.mill.advance(batch), shelf.mill.dispatch()):
             for _ in range(3):
                 await asyncio.wait_for(cleaned.acquire(), 60)
