@@ -311,7 +311,7 @@ async def test_work_goes_on_beside_a_sweep_and_loses_nothing(shelf: Shelf) -> No
     for _ in range(12):
         await shelf.place(await shelf.file(days=9))
     batch = await shelf.mill.open_batch()
-    over = asyncio.Event()
+    over, cleaned = asyncio.Event(), asyncio.Semaphore(0)
 
     async def clean() -> None:
         while not over.is_set():
@@ -319,19 +319,25 @@ async def test_work_goes_on_beside_a_sweep_and_loses_nothing(shelf: Shelf) -> No
             await shelf.let_time_pass()
             await collecting.remove_doomed(shelf.resources.unit_of_work, shelf.resources.storage)
             await shelf.collect()
+            cleaned.release()
 
     cleaning = asyncio.create_task(clean())
-    await shelf.mill.advance(batch)
-    await shelf.mill.dispatch()
-    assignment = await shelf.mill.taken()
-    assert len(assignment.files) > 0
-    for file in assignment.files:
-        assert file.storage_key is not None
-        assert await shelf.resources.storage.read(file.storage_key) == b"words"
-    await shelf.mill.close(assignment.chunk, [done(assignment.chunk, file) for file in assignment.files])
-    await shelf.mill.run_all(batch)
-    over.set()
-    await cleaning
+    try:
+        # Each step has whole rounds of cleaning behind it: enough to hide, to remove, and to remove bytes.
+        for step in (shelf.mill.advance(batch), shelf.mill.dispatch()):
+            for _ in range(3):
+                await asyncio.wait_for(cleaned.acquire(), 60)
+            await step
+        assignment = await shelf.mill.taken()
+        assert len(assignment.files) > 0
+        for file in assignment.files:
+            assert file.storage_key is not None
+            assert await shelf.resources.storage.read(file.storage_key) == b"words"
+        await shelf.mill.close(assignment.chunk, [done(assignment.chunk, file) for file in assignment.files])
+        await shelf.mill.run_all(batch)
+    finally:
+        over.set()
+        await cleaning
     await shelf.mill.assert_exact(batch)
     assert await shelf.mill.one("SELECT ok FROM batches WHERE id = :b", b=batch) == 12
 
