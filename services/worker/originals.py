@@ -12,7 +12,7 @@ from shared.storage.by_reference import FileTrouble, Reference, SourceDown
 from shared.storage.port import BlobMissing, StorageDown
 from shared.wiring import Resources
 
-OWNERS: Final = "STORAGE_DOWN (where the files are read in place)"
+OWNERS: Final = "STORAGE_DOWN: where files are read in place"
 """So begins the trouble of a place that is not ours: neither this process nor a document is to blame."""
 
 
@@ -64,4 +64,4 @@ async def bring(resources: Resources, file: FileToRun, scratch: Path) -> Origina
 
 def trouble_of(error: StorageDown) -> str:
     """Whose storage is down."""
-    return f"{OWNERS if isinstance(error, SourceDown) else 'STORAGE_DOWN'}: {error}"
+    return f"{OWNERS}, {error}" if isinstance(error, SourceDown) else f"STORAGE_DOWN: {error}"

@@ -49,7 +49,7 @@ async def add(
 ) -> tuple[Directory, Reading]:
     """A directory over a folder or bucket, with the files in it now. Asked again after it was broken off, it
     goes on. Refuses a place outside the roots (`InvalidInput`); `StorageDown` when it cannot be read."""
-    place = _admitted(sources, url)
+    place = await _admitted(sources, url)
     async with units() as uow:
         directory_id = await ledger.begun(uow.session, project_id, name, place)
         if directory_id is None:
@@ -73,9 +73,9 @@ async def sync(
     return await _read(units, sources, project_id, directory_id, directory.source_url)
 
 
-def _admitted(sources: Sources, url: str) -> str:
+async def _admitted(sources: Sources, url: str) -> str:
     try:
-        return sources.admit(url)
+        return await sources.admit(url)
     except NotAllowedHere as error:
         raise InvalidInput(str(error)) from None
 

@@ -67,9 +67,13 @@ class Sources:
         self._roots = roots
         self._stores: dict[str, Any] = {}
 
-    def admit(self, text: str) -> str:
+    async def admit(self, text: str) -> str:
         """The URL of a folder or of a place in a bucket that may be read: links followed, one spelling.
-        `NotAllowedHere` names the setting."""
+        `NotAllowedHere` names the setting; `SourceDown` when the disk does not answer."""
+        url: str = await _soon(self._admitted, text)
+        return url
+
+    def _admitted(self, text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme == BUCKET and parts.netloc:
             url = f"{BUCKET}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -100,11 +104,7 @@ class Sources:
             pages = of_bucket(self._store(bucket), bucket, prefix, left_out)
             await self._insist_on_bucket(url)
         else:
-            folder = Path(unquote(urlsplit(url).path))
-            root = self._root_of(folder)
-            if folder.resolve() != folder:
-                raise NotAllowedHere(f"{folder} is reached by a link now.")
-            await asyncio.to_thread(_insist_on_root, root)
+            folder = await _soon(self._folder_of, url)
             pages = of_folder(folder, left_out)
         try:
             async for page in pages:
@@ -149,17 +149,10 @@ class Sources:
         return _with(first, pieces)
 
     async def _of_file(self, file: Reference) -> AsyncIterator[bytes]:
-        path = Path(unquote(urlsplit(file.key).path, errors="surrogateescape"))
+        source = await _soon(self._opened, file)
         try:
-            root = self._root_of(path)
-        except NotAllowedHere as error:
-            raise FileTrouble(str(error), retryable=True) from None
-        source = await _soon(_opened, root, path)
-        try:
-            _insist_on_version(source, file)
-            while piece := await _soon(source.read, PIECE):
+            while piece := await _soon(_read_on, source, file):
                 yield piece
-            _insist_on_version(source, file)
         finally:
             source.close()
 
@@ -185,11 +178,46 @@ class Sources:
         except (BaseError, OSError) as error:
             raise SourceDown(str(error)[:300]) from error
 
+    def _folder_of(self, url: str) -> Path:
+        folder = Path(unquote(urlsplit(url).path, errors="surrogateescape"))
+        root = self._root_of(folder)
+        if folder.resolve() != folder:
+            raise NotAllowedHere(f"{folder} is reached by a link now.")
+        _insist_on_root(root)
+        return folder
+
     def _root_of(self, path: Path) -> Path:
         root = self._roots.folder_of(path)
         if root is None or ".." in path.parts:
             raise NotAllowedHere(_outside(str(path)))
         return root
+
+    def _opened(self, file: Reference) -> IO[bytes]:
+        """The file as it was registered, opened without following a link anywhere below its root."""
+        path = Path(unquote(urlsplit(file.key).path, errors="surrogateescape"))
+        try:
+            root = self._root_of(path)
+            source = _without_links(root, path)
+        except NotAllowedHere as error:
+            raise FileTrouble(str(error), retryable=True) from None
+        except FileNotFoundError:
+            _insist_on_root(root)
+            raise _gone() from None
+        except PermissionError:
+            raise FileTrouble("The file may not be read by this worker.", retryable=True) from None
+        except OSError as error:
+            if error.errno in _LINKED:
+                raise FileTrouble(
+                    "Where the file or a folder above it was, a link lies now; it is not followed.",
+                    retryable=True,
+                ) from None
+            raise SourceDown(f"the folder cannot be read: {error.strerror}") from error
+        try:
+            _insist_on_version(source, file)
+        except BaseException:
+            source.close()
+            raise
+        return source
 
     async def _insist_on_bucket(self, url: str) -> None:
         root = self._roots.bucket_of(url)
@@ -207,24 +235,6 @@ class Sources:
         if bucket not in self._stores:
             self._stores[bucket] = from_url(bucket)
         return self._stores[bucket]
-
-
-def _opened(root: Path, path: Path) -> IO[bytes]:
-    """The file, opened without following a link anywhere below its root."""
-    try:
-        return _without_links(root, path)
-    except FileNotFoundError:
-        _insist_on_root(root)
-        raise _gone() from None
-    except PermissionError:
-        raise FileTrouble("The file may not be read by this worker.", retryable=True) from None
-    except OSError as error:
-        if error.errno in _LINKED:
-            raise FileTrouble(
-                "Where the file or a folder above it was registered, a link lies now; it is not followed.",
-                retryable=True,
-            ) from None
-        raise SourceDown(f"the folder cannot be read: {error.strerror}") from error
 
 
 def _without_links(root: Path, path: Path) -> IO[bytes]:
@@ -255,6 +265,13 @@ def _insist_on_root(root: Path) -> None:
         raise SourceDown(f"the root {root} cannot be read: {error.strerror}") from error
     if bare:
         raise SourceDown(f"nothing lies in the root {root}: is it mounted?")
+
+
+def _read_on(source: IO[bytes], file: Reference) -> bytes:
+    """The next piece; nothing at the end, when the file is still what it was at the start."""
+    if not (piece := source.read(PIECE)):
+        _insist_on_version(source, file)
+    return piece
 
 
 def _insist_on_version(source: IO[bytes], file: Reference) -> None:

@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError
 from shared.storage.port import StorageDown
 
 PAGE: Final = 5_000
+PAGE_WITHIN_S: Final = 300.0
 MAX_PATH_BYTES: Final = 2_500  # what a unique_id may have
 HIDDEN: Final = "hidden"
 LEAVES: Final = "links that leave the folder"
@@ -47,7 +48,7 @@ async def of_folder(folder: Path, left_out: Counter[str]) -> AsyncIterator[list[
     listed for another reason than its permissions is `StorageDown`: its files are not gone.
     """
     walk = _below(folder, left_out)
-    while page := await asyncio.to_thread(lambda: list(islice(walk, PAGE))):
+    while page := await _next_page(walk):
         yield page
 
 
@@ -63,6 +64,14 @@ async def of_bucket(
                 yield page
     except (BaseError, OSError) as error:
         raise StorageDown(f"the bucket cannot be listed: {str(error)[:200]}") from error
+
+
+async def _next_page(walk: Iterator[Sighting]) -> list[Sighting]:
+    try:
+        async with asyncio.timeout(PAGE_WITHIN_S):
+            return await asyncio.to_thread(lambda: list(islice(walk, PAGE)))
+    except TimeoutError:
+        raise StorageDown("the folder does not answer") from None
 
 
 def version_of_stat(found: os.stat_result) -> str:

@@ -16,6 +16,7 @@ from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.batches import advance as batch_advance
 from shared.batches import dispatch as lane_dispatch
+from shared.batches import explain as batch_explain
 from shared.batches import repository as batch_repository
 from shared.config import Settings
 from shared.directories import syncing
@@ -199,6 +200,13 @@ async def test_a_folder_that_is_not_mounted_is_waited_for_and_blames_nobody(
         assert (state, losses) == ("READY", 0)
         assert reason.startswith("STORAGE_DOWN")
         assert await runtime.is_fit(), "other work goes on"
+        async with runtime.unit_of_work() as uow:
+            row = await batch_repository.get(uow.session, tenant.project_id, batch)
+            assert row is not None
+            waiting = (await batch_explain.explain(uow, row)).waiting
+        assert waiting is not None
+        assert waiting["code"] == "STORAGE_DOWN"
+        assert str(root) in waiting["message"]
         await sql(runtime, "UPDATE chunks SET due_at = now()")
     root.rmdir() if left_behind else None
     (tmp_path / "away").rename(root)

@@ -31,7 +31,8 @@ def sources(root: Path, tmp_path: Path) -> Sources:
 
 async def seen(sources: Sources, folder: Path) -> tuple[dict[str, Sighting], Counter[str]]:
     left_out: Counter[str] = Counter()
-    found = [one async for page in sources.sightings(sources.admit(str(folder)), left_out) for one in page]
+    url = await sources.admit(str(folder))
+    found = [one async for page in sources.sightings(url, left_out) for one in page]
     return {one.path: one for one in found}, left_out
 
 
@@ -82,28 +83,28 @@ async def test_any_name_comes_back(sources: Sources, root: Path, tmp_path: Path)
     ["/", "/etc", "{root}/..", "{root}/../root2", "{root}/in/../..", "{root}/keys", "relative", "", "{root}2",
      "file:///etc", "s3://bucket/x", "s3://", "http://host/x", "{root}/out", "{root}/no\x00ne"],
 )  # fmt: skip
-def test_no_place_outside_the_roots_is_admitted(sources: Sources, root: Path, place: str) -> None:
+async def test_no_place_outside_the_roots_is_admitted(sources: Sources, root: Path, place: str) -> None:
     (root / "keys").mkdir()
     (root.parent / "root2").mkdir()
     (root / "out").symlink_to("/etc")
     with pytest.raises(NotAllowedHere):
-        sources.admit(place.format(root=root))
+        await sources.admit(place.format(root=root))
 
 
-def test_a_root_of_everything_still_opens_no_processes_and_no_devices() -> None:
+async def test_a_root_of_everything_still_opens_no_processes_and_no_devices() -> None:
     sources = Sources(roots_of(["/"]))
     for place in ("/proc/self", "/proc", "/dev", "/sys/kernel", "/etc/../proc/self"):
         with pytest.raises(NotAllowedHere):
-            sources.admit(place)
+            await sources.admit(place)
 
 
-def test_a_bucket_is_admitted_by_whole_names() -> None:
+async def test_a_bucket_is_admitted_by_whole_names() -> None:
     sources = Sources(roots_of(["s3://bucket/pre"]))
-    assert sources.admit("s3://bucket/pre/") == "s3://bucket/pre"
-    assert sources.admit("s3://bucket/pre/deep") == "s3://bucket/pre/deep"
+    assert await sources.admit("s3://bucket/pre/") == "s3://bucket/pre"
+    assert await sources.admit("s3://bucket/pre/deep") == "s3://bucket/pre/deep"
     for place in ("s3://bucket", "s3://bucket/prefix", "s3://bucket2/pre", "s3://bucket/pre/../x"):
         with pytest.raises(NotAllowedHere, match="BATCHMILL_STORAGE__ROOTS"):
-            sources.admit(place)
+            await sources.admit(place)
 
 
 def replaced_by_a_link(root: Path) -> None:
@@ -191,7 +192,7 @@ async def test_a_root_that_was_taken_away_since_is_the_files_trouble(
 async def test_a_root_that_is_not_mounted_blames_no_file(
     sources: Sources, root: Path, tmp_path: Path, left_behind: bool
 ) -> None:
-    file, url = await one_file(sources, root), sources.admit(str(root))
+    file, url = await one_file(sources, root), await sources.admit(str(root))
     root.rename(tmp_path / "away")
     if left_behind:
         root.mkdir()
