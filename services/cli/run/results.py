@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,8 +18,7 @@ CANCELLED: Final = "CANCELLED"
 NOT_UPLOADED: Final = "NOT_UPLOADED"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What became of one file. `output` is relative to OUT; a completed file's `message` may be 'no text',
     and of an extraction it is 'no values' or such as '5 of 7 values'."""
 
@@ -35,7 +33,7 @@ class Row:
     output: str | None = None
 
 
-COLUMNS: Final = tuple(column.name for column in fields(Row))
+COLUMNS: Final = Row._fields
 
 
 class End(NamedTuple):
@@ -140,13 +138,16 @@ class ResultLog:
                 yield file.readline()
 
 
+_values: Final = itemgetter(*COLUMNS)
+
+
 def _line(row: Row) -> bytes:
-    return json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(row._asdict(), ensure_ascii=False).encode() + b"\n"
 
 
 def _row(line: bytes) -> Row | None:
     try:
         raw = json.loads(line)
-        return Row(**{name: raw[name] for name in COLUMNS})
+        return Row._make(_values(raw))
     except (ValueError, KeyError, TypeError):
         return None
