@@ -147,8 +147,11 @@ def _of_entry(entry: os.DirEntry[str], top: Path, skip: int, left_out: Counter[s
                 left_out[LEAVES] += 1
                 return None
         found = entry.stat()
-    except (FileNotFoundError, NotADirectoryError, RuntimeError):
-        left_out[BROKEN] += entry.is_symlink()
+    except (OSError, RuntimeError) as error:
+        if entry.is_symlink():
+            left_out[BROKEN] += 1
+        elif not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+            raise StorageDown(f"a file cannot be asked for: {error}") from error
         return None
     if stat.S_ISDIR(found.st_mode):
         return None
