@@ -105,7 +105,7 @@ class Sources:
             await self._insist_on_bucket(url)
         else:
             folder = await _soon(self._folder_of, url)
-            pages = of_folder(folder, left_out)
+            pages = of_folder(folder, left_out, skip=await _soon(self._roots.shut))
         try:
             async for page in pages:
                 yield page

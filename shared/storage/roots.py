@@ -20,10 +20,14 @@ class Roots:
     buckets: tuple[str, ...] = ()
     closed: tuple[Path, ...] = ()
 
+    def shut(self) -> list[Path]:
+        """The real folders below which nothing may be read."""
+        return [*NEVER, *(place.resolve() for place in self.closed)]
+
     def folder_of(self, path: Path) -> Path | None:
         """The real root that `path` lies below, or is; None: it may not be read. No part of `path` may be a
         link: who asks has followed them, or opens without following any."""
-        if any(path.is_relative_to(place) for place in (*NEVER, *(place.resolve() for place in self.closed))):
+        if any(path.is_relative_to(place) for place in self.shut()):
             return None
         real = (root.resolve() for root in self.folders)
         return next((root for root in real if path.is_relative_to(root)), None)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -40,14 +40,17 @@ class Sighting:
     modified: datetime
 
 
-async def of_folder(folder: Path, left_out: Counter[str]) -> AsyncIterator[list[Sighting]]:
-    """Pages of the ordinary files below a real folder; what is left out is counted by its reason.
+async def of_folder(
+    folder: Path, left_out: Counter[str], *, skip: Collection[Path] = ()
+) -> AsyncIterator[list[Sighting]]:
+    """Pages of the ordinary files below a real folder, but not below those of `skip`; what is left out is
+    counted by its reason.
 
     Hidden names and links that leave the folder are left out; a hidden folder counts once. A link to a folder
     inside is passed over in silence: its files are seen under their own path. A folder that cannot be
     listed for another reason than its permissions is `StorageDown`: its files are not gone.
     """
-    walk = _below(folder, left_out)
+    walk = _below(folder, left_out, frozenset(map(os.fspath, skip)))
     while page := await _next_page(walk):
         yield page
 
@@ -104,27 +107,33 @@ def _looks_escaped(raw: bytes) -> bool:
     return b"\\x" in raw or b"\\\\" in raw
 
 
-def _below(top: Path, left_out: Counter[str]) -> Iterator[Sighting]:
+def _below(top: Path, left_out: Counter[str], shut: Collection[str]) -> Iterator[Sighting]:
     waiting, skip = [os.fspath(top)], len(os.fspath(top).rstrip("/")) + 1
     while waiting:
         here = waiting.pop()
-        try:
-            with os.scandir(here) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        left_out[HIDDEN] += 1
-                    elif entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif (seen := _of_entry(entry, top, skip, left_out)) is not None:
-                        yield seen
-        except PermissionError:
-            left_out[CLOSED] += 1
-        except (FileNotFoundError, NotADirectoryError):
-            # Removed since its parent was read; only the top must be there.
-            if here == os.fspath(top):
-                raise StorageDown("the folder is gone") from None
-        except OSError as error:
-            raise StorageDown(f"the folder cannot be listed: {error.strerror}") from error
+        for entry in _entries(here, left_out, is_top=here == os.fspath(top)):
+            if entry.name.startswith("."):
+                left_out[HIDDEN] += 1
+            elif entry.path in shut:
+                left_out[CLOSED] += 1
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif (seen := _of_entry(entry, top, skip, left_out)) is not None:
+                yield seen
+
+
+def _entries(folder: str, left_out: Counter[str], *, is_top: bool) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except PermissionError:
+        left_out[CLOSED] += 1
+    except (FileNotFoundError, NotADirectoryError):
+        # Removed since its parent was read; only the top must be there.
+        if is_top:
+            raise StorageDown("the folder is gone") from None
+    except OSError as error:
+        raise StorageDown(f"the folder cannot be listed: {error.strerror}") from error
 
 
 def _of_entry(entry: os.DirEntry[str], top: Path, skip: int, left_out: Counter[str]) -> Sighting | None:
@@ -138,8 +147,11 @@ def _of_entry(entry: os.DirEntry[str], top: Path, skip: int, left_out: Counter[s
                 left_out[LEAVES] += 1
                 return None
         found = entry.stat()
-    except (FileNotFoundError, NotADirectoryError, RuntimeError):
-        left_out[BROKEN] += entry.is_symlink()
+    except (OSError, RuntimeError) as error:
+        if entry.is_symlink():
+            left_out[BROKEN] += 1
+        elif not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+            raise StorageDown(f"a file cannot be asked for: {error}") from error
         return None
     if stat.S_ISDIR(found.st_mode):
         return None

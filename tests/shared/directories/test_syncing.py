@@ -151,8 +151,8 @@ async def test_half_a_directory_is_seen_by_nobody_and_is_gone_on_with(
     fill(folder, 25)
     whole = sightings.of_folder
 
-    async def breaking(*given: Any) -> AsyncIterator[Any]:
-        async with aclosing(whole(*given)) as pages:  # type: ignore[type-var]
+    async def breaking(*given: Any, **named: Any) -> AsyncIterator[Any]:
+        async with aclosing(whole(*given, **named)) as pages:  # type: ignore[type-var]
             yield await anext(pages)
             yield await anext(pages)
             raise ConnectionResetError("the process died here")
