@@ -260,3 +260,26 @@ async def test_many_files_are_registered_in_little_memory(
     tracemalloc.stop()
     assert reading.new == 20_000
     assert peak < 12 * 2**20, "a page at a time, and eight bytes for each file"
+
+
+async def test_a_slow_sync_undoes_nothing_of_a_newer_one(
+    resources: Resources, tenant: Tenant, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(folder, 3)
+    directory, _ = await add(resources, tenant, folder)
+    whole = sightings.of_folder
+
+    async def overtaken(*given: Any, **named: Any) -> AsyncIterator[Any]:
+        pages = [page async for page in whole(*given, **named)]
+        monkeypatch.setattr("shared.storage.by_reference.of_folder", whole)
+        (folder / "d0" / "000.txt").write_text("newer words")
+        (folder / "d0" / "new.txt").write_text("new")
+        newer = await sync(resources, tenant, directory)
+        assert (newer.changed, newer.new) == (1, 1)
+        for page in pages:
+            yield page
+
+    monkeypatch.setattr("shared.storage.by_reference.of_folder", overtaken)
+    slow = await sync(resources, tenant, directory)
+    assert (slow.changed, slow.new, slow.removed) == (0, 0, 0)
+    await assert_as_on_disk(resources, directory.id, folder)
