@@ -129,7 +129,7 @@ def _table(raw: str, kind: str) -> str:
 
 
 def _rows(raw: str, delimiter: str) -> Iterator[list[str]]:
-    csv.field_size_limit(len(raw) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(raw) + 1))
     return iter(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter))
 
 

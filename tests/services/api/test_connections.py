@@ -243,7 +243,7 @@ async def test_five_hundred_at_once_are_all_answered(api_url: str) -> None:
         ("OPTIONS", DIRECTORIES, "GET, POST"),
         ("TRACE", DIRECTORIES, "GET, POST"),
         ("PUT", FILES + "/fil-x", "DELETE, GET"),
-        ("DELETE", "/api/v2/batches/bat-x", "GET"),
+        ("DELETE", "/api/v2/batches/bat-x", "GET, PATCH"),
         ("PROPFIND", DIRECTORIES, "GET, POST"),
     ],
 )

@@ -137,6 +137,8 @@ async def test_a_drained_process_takes_nothing_more(runtime: Runtime) -> None:
     task = asyncio.create_task(work(runtime, QUEUE, slice_s=5))
     await until(lambda: twin.inside == 1)
     runtime.drained = True
+    async with runtime.looking:
+        pass  # whoever looked before it was drained has seen that there is nothing
     await add_jobs_beside(runtime)
     await asyncio.sleep(0.6)
     assert twin.most == 1

@@ -11,11 +11,17 @@ from shared.pausing import Point
 from tests.shared.conftest import done
 from tests.shared.schedules.stage import Stage
 
-OF_A_LIFE = [
-    point
-    for point in Point
-    if point not in {Point.RESULT_MADE, Point.BLOB_STORED, Point.DRAIN_DROPPED, Point.COMMITTED}
-]
+ELSEWHERE = {
+    Point.RESULT_MADE,
+    Point.BLOB_STORED,
+    Point.DRAIN_DROPPED,
+    Point.COMMITTED,
+    # Of retention, whose deaths are in tests/shared/retention.
+    Point.SLICE_REMOVED,
+    Point.BLOBS_TAKEN,
+    Point.BLOBS_REMOVED,
+}
+OF_A_LIFE = [point for point in Point if point not in ELSEWHERE]
 
 
 class Mortal:

@@ -82,7 +82,7 @@ _Line = str | list[str]
 def _lines(page: Page, kind: str, most: int) -> Sequence[_Line]:
     """The first lines as text, or as the cells of a table's row."""
     if kind in ("csv", "tsv") and page.markdown is None:
-        csv.field_size_limit(len(page.text) + 1)
+        csv.field_size_limit(max(csv.field_size_limit(), len(page.text) + 1))
         delimiter = "\t" if kind == "tsv" else _delimiter(page.text)
         return list(islice(csv.reader(io.StringIO(page.text), delimiter=delimiter), most))
     if page.markdown is None or (kind not in _TEXT_KINDS and page.text.strip()):
