@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_from_bytes
 import obstore
 from obstore.exceptions import BaseError
 
+from shared.storage.path_text import as_text
 from shared.storage.port import StorageDown
 
 PAGE: Final = 5_000
@@ -85,26 +86,6 @@ def version_of_stat(found: os.stat_result) -> str:
 def version_of_object(meta: Any) -> str:
     """The version of an object."""
     return str(meta["e_tag"] or meta["last_modified"].isoformat())
-
-
-def as_text(path: str) -> str:
-    """A path as the disk has it; bytes that are no UTF-8 become hex escapes.
-
-    In such a name a backslash of its own is doubled, and so it is in a name that looks like an escape:
-    two files never get the same text.
-    """
-    raw = os.fsencode(path)
-    if _looks_escaped(raw):
-        raw = raw.replace(b"\\", b"\\\\")
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def _looks_escaped(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return True
-    return b"\\x" in raw or b"\\\\" in raw
 
 
 def _below(top: Path, left_out: Counter[str], shut: Collection[str]) -> Iterator[Sighting]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shared.storage.path_text import as_text
+
 HIDDEN: Final = "hidden"
 LEAVES: Final = "links that leave the folder"
 BROKEN: Final = "broken links"
@@ -108,25 +110,3 @@ class _Walk:
             return None
         mark = f"{found.st_size}-{found.st_mtime_ns}"
         return SourceFile(as_text(entry.path[begins:]), entry.path, found.st_size, mark)
-
-
-def as_text(path: str) -> str:
-    """The path as text; bytes that are no UTF-8 become hex escapes, for the API speaks text only.
-
-    In such a name a backslash of its own is doubled, and so it is in a name that looks like an escape:
-    two files never get the same text.
-    """
-    if path.isascii() and "\\" not in path:
-        return path
-    raw = os.fsencode(path)
-    if _looks_escaped(raw):
-        raw = raw.replace(b"\\", b"\\\\")
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def _looks_escaped(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return True
-    return b"\\x" in raw or b"\\\\" in raw

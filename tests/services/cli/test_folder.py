@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.run.folder import BROKEN, HIDDEN, LEAVES, SPECIAL, as_text, list_folder
+from services.cli.run.folder import BROKEN, HIDDEN, LEAVES, SPECIAL, list_folder
+from shared.storage.path_text import as_text
 
 
 def paths(root: Path, *skip: Path) -> list[str]:

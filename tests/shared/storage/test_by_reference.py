@@ -12,8 +12,9 @@ import pytest
 
 from shared.storage import by_reference
 from shared.storage.by_reference import FileTrouble, NotAllowedHere, Reference, SourceDown, Sources
+from shared.storage.path_text import as_text
 from shared.storage.roots import roots_of
-from shared.storage.sightings import BROKEN, HIDDEN, LEAVES, SPECIAL, Sighting, as_text
+from shared.storage.sightings import BROKEN, HIDDEN, LEAVES, SPECIAL, Sighting
 
 
 @pytest.fixture
