@@ -21,6 +21,7 @@ from services.api import (
     metrics,
     parse,
     projects,
+    repeats,
 )
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)
+    repeats.install(app)
     for page in PAGES:
         app.include_router(page.router)
     return app
