@@ -23,6 +23,7 @@ from services.api import (
     projects,
     repeats,
 )
+from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
 from services.api.middleware import (
@@ -33,6 +34,7 @@ from services.api.middleware import (
     RequestIds,
 )
 from services.api.plain_text import only_text
+from services.api.request_limits import RequestLimits
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -107,6 +109,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,
         )
+        app.state.request_limits = limits = _request_limits(settings, app.state.requests)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
@@ -114,6 +117,13 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             yield
         finally:
             await gate.close()
+            await limits.close()
             await resources.close()
 
     return lifespan
+
+
+def _request_limits(settings: Settings, requests: HttpRequests) -> RequestLimits:
+    per_minute = settings.api.requests_per_minute
+    default = None if per_minute is None else Allowance(per_minute, settings.api.request_burst or per_minute)
+    return RequestLimits(counters_of(settings.broker_url()), default, requests)

@@ -71,9 +71,9 @@ def answer_unexpected(error: BaseException, request_id: str) -> Response:
     return _body(500, f"The server failed on this request. Its log tells why under the id {request_id}.")
 
 
-def _refusal(_request: Request, error: Exception) -> Response:
+def _refusal(request: Request, error: Exception) -> Response:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = dict(getattr(request.state, "limit_headers", {}))
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.Conflict):

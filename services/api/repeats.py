@@ -6,7 +6,7 @@ returns what `keep` gives back. A request that was answered before never reaches
 with a better body.
 """
 
-import hashlib
+from dataclasses import replace
 from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -15,15 +15,15 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from services.api.dependencies import ProjectId, TheCaller, Uow
+from services.api.fingerprints import fingerprint_of, sending_of
+from services.api.request_limits import RequestLimits
 from shared.answers import service as answers
 from shared.answers.model import LONGEST_KEY
 from shared.answers.service import Kept, OtherRequest, Sent
 from shared.db.unit_of_work import UnitOfWork
 
 HEADER: Final = "Idempotency-Key"
-SENDING: Final = "x-stainless-retry-count"
 REPLAYED: Final = "idempotent-replayed"
-MOST_SENDINGS: Final = 3  # digits
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -41,29 +41,30 @@ class Repeats:
 
     def __init__(self, uow: UnitOfWork, request: Request, sent: Sent) -> None:
         self.uow = uow
-        self._status = int(getattr(request.scope.get("route"), "status_code", None) or 200)
+        self._request = request
         self._sent = sent
 
-    async def begin(self, *more: bytes) -> None:
-        """Raises `Replayed` when this request was answered before. `more` is what makes it this request,
+    async def begin(self, *brought: bytes) -> None:
+        """Raises `Replayed` when this request was answered before. `brought` is what makes it this request,
         beside its path and query: the body, or what a form brought."""
-        digest = hashlib.sha256(self._sent.fingerprint)
-        for part in more:
-            digest.update(b"%d:" % len(part) + part)
-        sent = self._sent
-        self._sent = Sent(sent.project_id, sent.key_id, digest.digest(), sent.idempotency_key, sent.sending)
+        self._sent = replace(self._sent, fingerprint=fingerprint_of(self._request, *brought))
         try:
             kept = await answers.begin(self.uow, self._sent)
         except OtherRequest as refusal:
-            raise _refused("idempotency_key_reused", refusal.message, sent.idempotency_key) from None
+            raise _refused("idempotency_key_reused", refusal.message, self._sent.idempotency_key) from None
         if kept is not None:
             # That this sending was answered stays noted.
             await self.uow.commit()
             raise Replayed(kept)
 
+    def is_first(self) -> None:
+        """Nothing came of earlier sendings."""
+        self._sent = replace(self._sent, sending=0)
+
     async def keep(self, made: M) -> M:
         """Keep the answer in the transaction that made what it speaks of."""
-        await answers.keep(self.uow, self._sent, status=self._status, body=made.model_dump_json())
+        status = int(getattr(self._request.scope.get("route"), "status_code", None) or 200)
+        await answers.keep(self.uow, self._sent, status=status, body=made.model_dump_json())
         return made
 
 
@@ -81,18 +82,22 @@ def _repeats(
         ),
     ] = None,
 ) -> Repeats:
-    scope = request.scope
-    place = f"{request.method} {scope['path']}?".encode() + scope["query_string"]
     key = None if idempotency_key is None else _checked(idempotency_key)
-    sent = Sent(project_id, who.key_id, place, key, _sending(request))
+    sent = Sent(project_id, who.key_id, b"", key, sending_of(request))
     return Repeats(uow, request, sent)
 
 
 Begun = Annotated[Repeats, Depends(_repeats)]
 
 
-async def _once(request: Request, repeats: Begun) -> Repeats:
-    await repeats.begin(await request.body())
+async def _once(request: Request, who: TheCaller, repeats: Begun) -> Repeats:
+    body = await request.body()
+    limits: RequestLimits = request.app.state.request_limits
+    if (sending := sending_of(request)) and await limits.was_refused(
+        who, fingerprint_of(request, body), sending
+    ):
+        repeats.is_first()
+    await repeats.begin(body)
     return repeats
 
 
@@ -112,12 +117,6 @@ def _replay(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Replayed)
     headers = {REPLAYED: "true"}
     return Response(error.kept.body, error.kept.status, headers, media_type="application/json")
-
-
-def _sending(request: Request) -> int | None:
-    """How often the client has sent this before, if it counts."""
-    text = request.headers.get(SENDING, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_SENDINGS else None
 
 
 def _checked(key: str) -> str:
