@@ -1,11 +1,11 @@
 """saved webhooks
 
-Revision: 0007h, after: 0006
+Revision: 0007, after: 0006
 """
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-revision = '0007h'
+revision = '0007'
 down_revision = '0006'
 
 
