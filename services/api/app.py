@@ -32,6 +32,7 @@ from services.api.middleware import (
     RequestIds,
 )
 from services.api.plain_text import only_text
+from services.api.refusals import KEYED, OPEN
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -43,9 +44,8 @@ from shared.queue.messages import TaskQueue
 from shared.wiring import open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+OPEN_PAGES = (health, metrics)
 PAGES = (
-    health,
-    metrics,
     projects,
     files,
     directories,
@@ -87,8 +87,10 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)
+    for page in OPEN_PAGES:
+        app.include_router(page.router, responses=dict(OPEN))
     for page in PAGES:
-        app.include_router(page.router)
+        app.include_router(page.router, responses=dict(KEYED))
     return app
 
 

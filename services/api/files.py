@@ -182,7 +182,13 @@ async def content(
     return links.to(project_id, file.id, life_s=expires_at_seconds)
 
 
-@router.get(DOWNLOAD, response_class=StreamingResponse)
+@router.get(
+    DOWNLOAD,
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
 async def download(
     uow: Uow,
     storage: Storage,
