@@ -173,12 +173,17 @@ def _as_utc(moment: datetime) -> datetime:
         raise ValueError("this moment is outside the calendar") from None
 
 
-def _plus(raw: Any) -> Any:
+def _as_written(raw: Any) -> Any:
+    if isinstance(raw, datetime):
+        return raw
+    # A number would be taken for the seconds or milliseconds since 1970, whichever looks nearer.
+    if not isinstance(raw, str) or raw.strip().replace(".", "", 1).lstrip("+-").isdigit():
+        raise ValueError("a time is written like 2026-01-31T12:00:00Z")
     # A '+' that was not percent-encoded arrives as a space: 2026-01-01T00:00:00 02:00.
-    return raw.replace(" ", "+") if isinstance(raw, str) and "T" in raw else raw
+    return raw.replace(" ", "+") if "T" in raw else raw
 
 
-Moment = Annotated[datetime, BeforeValidator(_plus), AfterValidator(_as_utc)]
+Moment = Annotated[datetime, BeforeValidator(_as_written), AfterValidator(_as_utc)]
 """A time on the wire; one without an offset is UTC (contract 0)."""
 
 
