@@ -20,6 +20,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "json": {"display_name": "stolen"}
     },
     ("put", "/api/v1/beta/configurations/{config_id}"): {"json": {"name": "stolen"}},
+    ("put", "/api/v1/beta/webhook-configs/{config_id}"): {"json": {"webhook_url": "https://stolen.test/"}},
     ("patch", "/api/v2/batches/{batch_id}"): {"json": {"failure_threshold": None}},
 }
 
@@ -32,7 +33,8 @@ class Owned:
 
     def fill(self, path: str) -> str:
         job = self.ids["extract_id" if "/extract/" in path else "job_id"]
-        return path.format(**{**self.ids, "job_id": job})
+        config = self.ids["webhook_id" if "/webhook-configs/" in path else "config_id"]
+        return path.format(**{**self.ids, "job_id": job, "config_id": config})
 
 
 async def make_all(http: httpx.AsyncClient) -> Owned:
@@ -46,6 +48,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
     entry = await made(upload, files={"upload_file": ("a", b"x")})
     file = await made("/api/v1/beta/files", files={"file": ("f", b"x")}, data={"purpose": "parse"})
     config = await made("/api/v1/beta/configurations", json={"name": "n", "parameters": FAST})
+    webhook = await made("/api/v1/beta/webhook-configs", json={"webhook_url": "https://ours.test/"})
     job = {"type": "parse_v2", "configuration_id": config["id"]}
     batch = await made(
         "/api/v2/batches", json={"source_directory_id": directory["id"], "config": {"job": job}}
@@ -59,6 +62,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
             "directory_file_id": entry["id"],
             "file_id": file["id"],
             "config_id": config["id"],
+            "webhook_id": webhook["id"],
             "batch_id": batch["id"],
             "job_id": parse["id"],
             "extract_id": extract["id"],
