@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint chaos deploy-check constraints clean
+.PHONY: help run up test lint chaos deploy-check openapi constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -40,6 +40,9 @@ chaos: $(DEV) ## let faults strike a live stack, as SEEDS draw them; the report 
 
 deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
 	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}
+
+openapi: $(DEV) ## write docs/openapi.json, what the API says of itself
+	@exec $(BIN)/python -m services.api.write_openapi docs/openapi.json
 
 constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows in constraints.txt
 	@echo "resolving in build/constraints"

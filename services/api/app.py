@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
@@ -19,8 +20,10 @@ from services.api import (
     files,
     health,
     metrics,
+    openapi,
     parse,
     projects,
+    reference,
     webhook_configs,
 )
 from services.api.dependencies import Door
@@ -78,6 +81,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
         version=__version__,
         lifespan=_lifespan(settings, queue),
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Depends(only_text)],
     )
     # The last one added is the outermost.
@@ -91,7 +96,22 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     error_handlers.install(app)
     for page in PAGES:
         app.include_router(page.router)
+    reference.install(app)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what FastAPI does not know of it; made once."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = made()
+        if openapi.PROBLEM not in document["components"]["schemas"]:
+            openapi.complete(document)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Security
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 
-from services.api.authentication import token_of
+from services.api.authentication import BEARER, COOKIE, token_of
 from services.api.downloads import Links
 from services.api.free_space import FreeSpace
 from services.api.paging import PageAsk, filters_of, read_token
@@ -71,7 +71,12 @@ Storage = Annotated[BlobStorage, Depends(storage)]
 Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 
 
-async def caller(request: Request, uow: Uow) -> Caller:
+async def caller(
+    request: Request,
+    uow: Uow,
+    _bearer: Annotated[object, Security(BEARER)] = None,
+    _cookie: Annotated[object, Security(COOKIE)] = None,
+) -> Caller:
     """Whoever's key the request carries. Too many wrong ones from one address: `TooMany`."""
     token = token_of(request)
     try:
@@ -168,6 +173,16 @@ Moment = Annotated[datetime, BeforeValidator(_plus), AfterValidator(_as_utc)]
 """A time on the wire; one without an offset is UTC (contract 0)."""
 
 
+def _apart(raw: Any) -> Any:
+    if not isinstance(raw, list):
+        return raw
+    return [part.strip() for text in raw for part in (text.split(",") if isinstance(text, str) else [text])]
+
+
+Several = BeforeValidator(_apart)
+"""`Annotated[list[...], Several]`: a repeated parameter, a comma list, or both."""
+
+
 def known_ids(kind: ids.Kind, texts: list[str] | None) -> list[UUID] | None:
     """The ids of a filter. What is no id of this kind is the id of nothing: it matches no row."""
     if texts is None:
@@ -194,9 +209,18 @@ def read_json(model: type[BaseModel], text: str, *where: str) -> Any:
     return asked
 
 
-def page_of(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:
-    """The page that the query asks for; its token belongs to `tenant`'s list with these filters."""
+def page_of(
+    request: Request,
+    tenant: UUID,
+    size: int | None,
+    token: str | None,
+    *,
+    count: bool,
+    body: str | None = None,
+) -> PageAsk:
+    """The page that is asked for; its token belongs to `tenant`'s list with these filters, those of a `body`
+    included."""
     signer = door(request).signer
-    filters = filters_of(request, tenant)
+    filters = filters_of(request, tenant, body)
     after = None if token is None else read_token(signer, token, filters)
     return PageAsk(within_bounds(size), after, count, filters, signer)

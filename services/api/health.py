@@ -21,7 +21,7 @@ def alive() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/ready")
+@router.get("/ready", responses={503: {"description": "Requests cannot be served now."}})
 async def ready(request: Request) -> JSONResponse:
     """200 when requests can be served, else 503. A broker that is away degrades: work waits for the sweep,
     requests do not fail. So does a full disk: all but uploads goes on."""

@@ -117,6 +117,15 @@ async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) ->
     return found.scalar_one_or_none() is True
 
 
+async def reads(session: AsyncSession, directory_id: UUID) -> UUID | None:
+    """A batch over the directory that is not final, if there is one."""
+    found = await session.execute(
+        text("SELECT id FROM batches WHERE source_directory_id = :d AND wake_at IS NOT NULL LIMIT 1"),
+        {"d": directory_id},
+    )
+    return found.scalar_one_or_none()
+
+
 async def add(
     session: AsyncSession,
     *,
