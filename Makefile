@@ -62,6 +62,7 @@ constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows
 
 clean: ## remove .venv, caches and build output; data (.batchmill) and results (out) stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf tests/sdk/ts/node_modules tests/sdk/ts/build
 	find services shared tests alembic deploy -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
