@@ -38,6 +38,7 @@ from services.api.middleware import (
     RequestIds,
 )
 from services.api.plain_text import only_text
+from services.api.request_limits import RequestLimits
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
