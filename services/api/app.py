@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
@@ -19,9 +20,12 @@ from services.api import (
     files,
     health,
     metrics,
+    openapi,
     parse,
     projects,
+    reference,
     repeats,
+    webhook_configs,
 )
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
@@ -43,7 +47,7 @@ from shared.config import Settings
 from shared.db import migrations
 from shared.metrics import HttpRequests, Numbers
 from shared.queue.messages import TaskQueue
-from shared.wiring import open_resources
+from shared.wiring import open_gate, open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 PAGES = (
@@ -54,6 +58,7 @@ PAGES = (
     directories,
     directory_files,
     configurations,
+    webhook_configs,
     batches,
     batch_results,
     batch_steering,
@@ -79,6 +84,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
         version=__version__,
         lifespan=_lifespan(settings, queue),
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Depends(only_text)],
     )
     # The last one added is the outermost.
@@ -93,7 +100,22 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     repeats.install(app)
     for page in PAGES:
         app.include_router(page.router)
+    reference.install(app)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what FastAPI does not know of it; made once."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = made()
+        if openapi.PROBLEM not in document["components"]["schemas"]:
+            openapi.complete(document)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
@@ -108,6 +130,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             signer=Signer(settings.signing_key()),
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,
+            webhooks=open_gate(settings),
         )
         app.state.request_limits = limits = _request_limits(settings, app.state.requests)
         app.state.revision = migrations.head()

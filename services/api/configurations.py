@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import ProjectId, ProjectPage, Uow
+from services.api.dependencies import ProjectId, ProjectPage, Several, Uow
 from services.api.paging import PageOf
 from services.api.repeats import Once
+from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import service as configuration_service
 from shared.configurations.model import Configuration
@@ -40,7 +41,7 @@ class ConfigurationQuery(BaseModel):
     """What a list is narrowed by. Saving keeps one version of a name; `latest_only` leaves out older ones
     that came from another server."""
 
-    product_type: list[Product] | None = None
+    product_type: Annotated[list[Product] | None, Several] = None
     name: str | None = None
     latest_only: bool = False
 
@@ -58,9 +59,9 @@ class ConfigurationOut(BaseModel):
 
     id: str
     name: str
-    product_type: str
+    product_type: Product
     version: str
-    parameters: dict[str, Any]
+    parameters: Annotated[dict[str, Any], ShownAs(Parameters)]
     created_at: datetime
     updated_at: datetime
     # Not of the contract: what a preset does here, in plain words.
@@ -83,7 +84,7 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
     return ConfigurationOut(
         id=ids.show(ids.Kind.CONFIGURATION, found.id),
         name=found.name,
-        product_type=found.product_type,
+        product_type=Product(found.product_type),
         version=found.updated_at.astimezone(UTC).isoformat(),
         parameters=found.parameters,
         created_at=found.created_at,

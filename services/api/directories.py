@@ -1,12 +1,12 @@
 """Directories (contract 2.1)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import Moment, ProjectId, ProjectPage, Uow
+from services.api.dependencies import Moment, ProjectId, ProjectPage, Several, Uow
 from services.api.paging import PageOf
 from services.api.repeats import Once
 from shared import ids
@@ -45,7 +45,7 @@ class DirectoryQuery(BaseModel):
 
     name: str | None = None
     type: Kind | None = None
-    types: list[Kind] | None = None
+    types: Annotated[list[Kind] | None, Several] = None
     include_deleted: bool = False
 
 
@@ -55,7 +55,7 @@ class DirectoryOut(BaseModel):
     id: str
     name: str
     project_id: str
-    type: str
+    type: Kind
     description: str | None
     created_at: datetime
     updated_at: datetime
@@ -80,7 +80,7 @@ def show(directory: Directory) -> DirectoryOut:
         id=ids.show(ids.Kind.DIRECTORY, directory.id),
         name=directory.name,
         project_id=ids.show(ids.Kind.PROJECT, directory.project_id),
-        type=directory.type,
+        type=cast("Kind", directory.type),
         description=directory.description,
         created_at=directory.created_at,
         updated_at=directory.updated_at,

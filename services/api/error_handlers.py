@@ -117,14 +117,16 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """What its path answers to; the router tells of the first of its pages only."""
+    """What its path answers to; the router tells of the first of its pages only. `/files/upload` is a page of
+    its own, and not the file with the id 'upload'."""
     path = request.scope["path"]
-    found: set[str] = set()
+    found: dict[int, set[str]] = {}
     for route in iter_route_contexts(request.app.routes):
         pattern = getattr(route, "path_regex", None)
-        if pattern is not None and pattern.match(path):
-            found |= route.methods or set()
-    return sorted(found)
+        match = None if pattern is None else pattern.match(path)
+        if match is not None:
+            found.setdefault(len(match.groupdict()), set()).update(route.methods or ())
+    return sorted(found[min(found)]) if found else []
 
 
 def _storage_down(_request: Request, error: Exception) -> Response:

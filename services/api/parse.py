@@ -1,13 +1,11 @@
 """Parse jobs (contract 2.5)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from services.api import inputs
 from services.api.dependencies import (
@@ -16,55 +14,40 @@ from services.api.dependencies import (
     ProjectId,
     ProjectPage,
     Storage,
+    TheCaller,
     TheDoor,
+    TheLinks,
     Uow,
     known_ids,
     read_json,
 )
+from services.api.downloads import PART_PATH, LinkQuery, safe_headers
 from services.api.paging import PageOf
+from services.api.parse_parts import BY_KEY, PART, contents, expanded, file_of, needs_result, wanted_parts
+from services.api.parse_shape import (
+    DeletedOut,
+    LatestVersions,
+    ParseJobOut,
+    ParseResultOut,
+    ParseStatus,
+    ParseVersionsOut,
+    show,
+)
 from services.api.repeats import Once, OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.configurations import service as configuration_service
-from shared.configurations.options import ParseRequest
+from shared.configurations.options import LATEST_VERSIONS, ParseRequest
 from shared.db.unit_of_work import UnitOfWork
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.model import File
-from shared.jobs import result as results
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
-from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
 
 router = APIRouter(tags=["parse"])
 BASE = "/api/v2/parse"
-
-
-class ParseStatus(StrEnum):
-    """The states a parse job shows."""
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-class ParseJobOut(BaseModel):
-    """A parse job on the wire."""
-
-    id: str
-    project_id: str
-    status: ParseStatus
-    created_at: datetime
-    updated_at: datetime
-    error_message: str | None
-    name: str | None
-    tier: str | None
-    user_metadata: dict[str, str] | None
-    # Not of the contract: the code alone, for programs.
-    error_code: str | None = None
 
 
 class ParseQuery(BaseModel):
@@ -76,22 +59,6 @@ class ParseQuery(BaseModel):
     created_at_on_or_before: Moment | None = None
 
 
-class ParseResultOut(BaseModel):
-    """A job and what was asked to be expanded; the rest is null, and all of it until the job is COMPLETED."""
-
-    job: ParseJobOut
-    text: dict[str, Any] | None = None
-    markdown: dict[str, Any] | None = None
-    items: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
-    forms: dict[str, Any] | None = None
-    text_full: str | None = None
-    markdown_full: str | None = None
-    job_metadata: dict[str, Any] | None = None
-    result_content_metadata: dict[str, Any] | None = None
-    images_content_metadata: dict[str, Any] | None = None
-
-
 def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     return JobFilters(
@@ -99,26 +66,6 @@ def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
         job_ids=known_ids(ids.Kind.PARSE_JOB, asked.job_ids),
         created_at_on_or_after=asked.created_at_on_or_after,
         created_at_on_or_before=asked.created_at_on_or_before,
-    )
-
-
-def show(view: JobView) -> ParseJobOut:
-    """The job as the contract has it: the failure code stands before its message."""
-    config = view.config or {}
-    message = view.error_message
-    if view.error_code is not None:
-        message = f"{view.error_code}: {message}" if message else view.error_code
-    return ParseJobOut(
-        id=ids.show(ids.Kind.PARSE_JOB, view.id),
-        project_id=ids.show(ids.Kind.PROJECT, view.project_id),
-        status=ParseStatus(view.status),
-        created_at=view.created_at,
-        updated_at=view.updated_at,
-        error_message=message,
-        name=view.name,
-        tier=config.get("tier"),
-        user_metadata=config.get("user_metadata"),
-        error_code=view.error_code,
     )
 
 
@@ -182,24 +129,65 @@ async def list_pages(
     return page.answer(found, show)
 
 
+@router.get(BASE + "/versions")
+async def versions(_who: TheCaller) -> ParseVersionsOut:
+    """The version that `latest` means, by tier. An older date is accepted too; one engine does the work."""
+    latest = LatestVersions(**LATEST_VERSIONS)
+    return ParseVersionsOut(**{tier: [date] for tier, date in LATEST_VERSIONS.items()}, latest=latest)
+
+
 @router.get(BASE + "/{job_id}")
 async def get(
-    uow: Uow, project_id: ProjectId, job_id: str, expand: Expand, storage: Storage
+    uow: Uow,
+    project_id: ProjectId,
+    job_id: str,
+    expand: Expand,
+    storage: Storage,
+    links: TheLinks,
+    _image_filenames: Annotated[
+        str | None, Query(alias="image_filenames", description="Pictures are not saved here.")
+    ] = None,
 ) -> ParseResultOut:
     """One job; before it is COMPLETED, and after it failed, whatever is expanded is null."""
     wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
     view = await job_service.get_job(uow, project_id, JobType.PARSE, wanted)
     answer = ParseResultOut(job=show(view))
-    if expand & EXPANDED.keys():
-        # No transaction stays open while the storage is read (law 2).
-        await uow.commit()
-        document = await job_service.read_result(storage, view)
-        if document is not None:
-            parts = await asyncio.to_thread(_expanded, document, expand)
-            if view.reused and "job_metadata" in parts:
-                parts["job_metadata"] |= {"reused": True}
-            answer = answer.model_copy(update=parts)
-    return answer
+    if not needs_result(expand):
+        return answer
+    # No transaction stays open while the storage is read (law 2).
+    await uow.commit()
+    document = await job_service.read_result(storage, view)
+    if document is None:
+        return answer
+    found = await asyncio.to_thread(expanded, document, expand)
+    if view.reused and "job_metadata" in found:
+        found["job_metadata"] |= {"reused": True}
+    if parts := wanted_parts(expand):
+        found["result_content_metadata"] = await asyncio.to_thread(
+            contents, document, parts, links, project_id, wanted
+        )
+    return answer.model_copy(update=found)
+
+
+@router.get(PART_PATH, response_class=Response, responses=PART)
+async def download_part(
+    uow: Uow, storage: Storage, links: TheLinks, job_id: str, part: str, link: Annotated[LinkQuery, Query()]
+) -> Response:
+    """A part of a result as a file, for whoever holds a link: no key is asked for."""
+    tenant = ids.parse(ids.Kind.PROJECT, link.project_id)
+    wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
+    links.check_part(tenant, wanted, part, link.expires, link.signature)
+    view = await job_service.get_job(uow, tenant, JobType.PARSE, wanted)
+    await uow.commit()
+    document = await job_service.read_result(storage, view)
+    raw = None
+    if document is not None and part in BY_KEY:
+        raw = await asyncio.to_thread(file_of, document, BY_KEY[part])
+    if raw is None:
+        raise NotFound(f"This job has no {part[:80]!r}.")
+    kind = BY_KEY[part]
+    headers = safe_headers(f"{view.name}.{part}.{kind.suffix}")
+    return Response(raw, media_type=kind.media_type, headers=headers)
 
 
 @router.post(BASE + "/{job_id}/cancel")
@@ -216,37 +204,14 @@ async def delete(
     project_id: ProjectId,
     job_id: str,
     force: Annotated[bool, Query(description="Cancel it first if it is not final.")] = False,  # noqa: FBT002
-) -> dict[str, str]:
+) -> DeletedOut:
     """Hide a job that is final; one that is not: 409, unless `force` cancels it first. Its result is no
     longer reused; jobs that share it keep it."""
     wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
     await job_service.delete_job(uow, project_id, JobType.PARSE, wanted, force=force)
-    return {
-        "id": ids.show(ids.Kind.PARSE_JOB, wanted),
-        "project_id": ids.show(ids.Kind.PROJECT, project_id),
-    }
-
-
-def _pages(pages: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    return None if pages is None else {"pages": pages}
-
-
-EXPANDED: Final[Mapping[str, Callable[[ResultDocument], Any]]] = {
-    "text": lambda document: _pages(results.text_pages(document)),
-    "markdown": lambda document: _pages(results.markdown_pages(document)),
-    "items": lambda document: _pages(results.item_pages(document)),
-    "metadata": lambda document: {
-        "pages": results.metadata_pages(document),
-        "document": dict(document.document),
-    },
-    "text_full": results.text_full,
-    "markdown_full": results.markdown_full,
-    "job_metadata": lambda document: {"engine": document.engine, **document.job_metadata},
-}
-
-
-def _expanded(document: ResultDocument, wanted: frozenset[str]) -> dict[str, Any]:
-    return {name: make(document) for name, make in EXPANDED.items() if name in wanted}
+    return DeletedOut(
+        id=ids.show(ids.Kind.PARSE_JOB, wanted), project_id=ids.show(ids.Kind.PROJECT, project_id)
+    )
 
 
 async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobView:

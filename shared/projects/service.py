@@ -140,10 +140,13 @@ async def resolve_project(
     return wanted
 
 
-async def get_project(uow: UnitOfWork, caller: Caller, project_id: UUID) -> Project:
-    """One project that the caller may see, or `NotFound`."""
+async def get_project(
+    uow: UnitOfWork, caller: Caller, project_id: UUID, *, organization_id: str | None = None
+) -> Project:
+    """One project that the caller may see, of this organisation if one is named; else `NotFound`."""
     found = await repository.get(uow.session, project_id)
-    if found is None or caller.project_id not in (None, found.id):
+    hidden = found is None or caller.project_id not in (None, found.id)
+    if found is None or hidden or _organization(organization_id) not in (None, found.organization_id):
         raise NotFound(f"No project has the id {show(Kind.PROJECT, project_id)}.")
     return found
 

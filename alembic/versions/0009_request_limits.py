@@ -1,11 +1,11 @@
 """limits of requests of a key
 
-Revision: 0008, after: 0007
+Revision: 0009, after: 0008
 """
 import sqlalchemy as sa
 from alembic import op
-revision = '0008'
-down_revision = '0007'
+revision = '0009'
+down_revision = '0008'
 
 
 def upgrade() -> None:
