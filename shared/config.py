@@ -69,6 +69,15 @@ class Upkeep(BaseModel):
     metrics_host: str = "127.0.0.1"
 
 
+class Webhooks(BaseModel):
+    """What is told to the URLs that tenants name."""
+
+    allow_private: bool = Field(default=False, description="let them lead into private networks")
+    ports: Annotated[list[int] | None, NoDecode, BeforeValidator(_parted)] = Field(
+        default=None, description="default: 80, 443, 8080 and 8443; any port with allow_private"
+    )
+
+
 class Extract(BaseModel):
     """How values are taken out of documents: by rules, or by a model behind an OpenAI-compatible endpoint."""
 
@@ -118,6 +127,7 @@ class Settings(BaseSettings):
     worker: Worker = Field(default_factory=Worker)
     upkeep: Upkeep = Upkeep()
     extract: Extract = Extract()
+    webhooks: Webhooks = Webhooks()
 
     def database_url(self) -> str:
         """The given URL, or that of the live embedded stack of the data folder."""

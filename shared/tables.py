@@ -13,6 +13,7 @@ from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
 from shared.retention.model import Chore, DoomedBlob, Purge, Retention
+from shared.webhooks.model import WebhookConfig
 from shared.workers.model import Sweep, Tally, Worker
 
 TABLES = (
@@ -21,6 +22,7 @@ TABLES = (
     ApiKey,
     File,
     Configuration,
+    WebhookConfig,
     Directory,
     DirectoryFile,
     Lane,

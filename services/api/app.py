@@ -24,6 +24,7 @@ from services.api import (
     parse,
     projects,
     reference,
+    webhook_configs,
 )
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
@@ -43,7 +44,7 @@ from shared.config import Settings
 from shared.db import migrations
 from shared.metrics import HttpRequests, Numbers
 from shared.queue.messages import TaskQueue
-from shared.wiring import open_resources
+from shared.wiring import open_gate, open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 PAGES = (
@@ -54,6 +55,7 @@ PAGES = (
     directories,
     directory_files,
     configurations,
+    webhook_configs,
     batches,
     batch_results,
     batch_steering,
@@ -124,6 +126,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             signer=Signer(settings.signing_key()),
             public_url=settings.api.public_url,
             max_upload_bytes=settings.api.max_upload_bytes,
+            webhooks=open_gate(settings),
         )
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)

@@ -25,6 +25,7 @@ from shared.errors import NotFound, Unauthenticated
 from shared.projects import service as project_service
 from shared.projects.service import Caller
 from shared.storage.port import BlobStorage
+from shared.webhooks.service import Gate
 from shared.wiring import Resources
 
 
@@ -38,6 +39,7 @@ class Door:
     signer: Signer
     public_url: str | None
     max_upload_bytes: int
+    webhooks: Gate
 
 
 def door(request: Request) -> Door:
@@ -58,7 +60,13 @@ async def unit_of_work(request: Request) -> AsyncIterator[UnitOfWork]:
         await uow.commit()
 
 
+def webhook_gate(request: Request) -> Gate:
+    """What webhooks may be here."""
+    return door(request).webhooks
+
+
 TheDoor = Annotated[Door, Depends(door)]
+TheGate = Annotated[Gate, Depends(webhook_gate)]
 Storage = Annotated[BlobStorage, Depends(storage)]
 Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 

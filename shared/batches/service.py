@@ -147,9 +147,17 @@ async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
     return found
 
 
-async def results_page(uow: UnitOfWork, batch: Batch, *, after_seq: int, size: int) -> Sequence[BatchResult]:
-    """Some files of the batch in the directory's order, whatever its state; seq starts at 1."""
-    return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size)
+async def results_page(
+    uow: UnitOfWork,
+    batch: Batch,
+    *,
+    after_seq: int,
+    size: int,
+    job_ids: Sequence[UUID] | None = None,
+) -> Sequence[BatchResult]:
+    """Some files of the batch in the directory's order, whatever its state; seq starts at 1. `job_ids`
+    narrows them to those of these jobs."""
+    return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size, job_ids=job_ids)
 
 
 async def progress_of(uow: UnitOfWork, batch: Batch) -> Progress:

@@ -61,9 +61,14 @@ class Shapes:
         if kind == "object" and "properties" in schema:
             must = set(schema.get("required", ()))
             fields = {name: self.of(each, depth + 1) for name, each in schema["properties"].items()}
-            return some.fixed_dictionaries(
-                {name: each for name, each in fields.items() if name in must},
-                optional={name: each for name, each in fields.items() if name not in must},
+            needed = {name: each for name, each in fields.items() if name in must}
+            others = sorted(fields.keys() - must)
+            # Some options have forty keys: a few at once are enough, and fast.
+            chosen = (
+                some.lists(some.sampled_from(others), max_size=4, unique=True) if others else some.just([])
+            )
+            return chosen.flatmap(
+                lambda names: some.fixed_dictionaries({**needed, **{name: fields[name] for name in names}})
             )
         if kind == "array":
             return some.lists(self.of(schema.get("items", {}), depth + 1), max_size=3)

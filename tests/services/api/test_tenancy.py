@@ -23,6 +23,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "json": {"directory_file_ids": ["dfl-00000000-0000-0000-0000-000000000000"]}
     },
     ("put", "/api/v1/beta/configurations/{config_id}"): {"json": {"name": "stolen"}},
+    ("put", "/api/v1/beta/webhook-configs/{config_id}"): {"json": {"webhook_url": "https://stolen.test/"}},
     ("patch", "/api/v2/batches/{batch_id}"): {"json": {"failure_threshold": None}},
 }
 
@@ -35,7 +36,8 @@ class Owned:
 
     def fill(self, path: str) -> str:
         job = self.ids["extract_id" if "/extract/" in path else "job_id"]
-        return path.format(**{**self.ids, "job_id": job})
+        config = self.ids["webhook_id" if "/webhook-configs/" in path else "config_id"]
+        return path.format(**{**self.ids, "job_id": job, "config_id": config})
 
 
 async def make_all(http: httpx.AsyncClient) -> Owned:
@@ -49,6 +51,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
     entry = await made(upload, files={"upload_file": ("a", b"x")})
     file = await made("/api/v1/beta/files", files={"file": ("f", b"x")}, data={"purpose": "parse"})
     config = await made("/api/v1/beta/configurations", json={"name": "n", "parameters": FAST})
+    webhook = await made("/api/v1/beta/webhook-configs", json={"webhook_url": "https://ours.test/"})
     job = {"type": "parse_v2", "configuration_id": config["id"]}
     batch = await made(
         "/api/v2/batches", json={"source_directory_id": directory["id"], "config": {"job": job}}
@@ -62,6 +65,7 @@ async def make_all(http: httpx.AsyncClient) -> Owned:
             "directory_file_id": entry["id"],
             "file_id": file["id"],
             "config_id": config["id"],
+            "webhook_id": webhook["id"],
             "batch_id": batch["id"],
             "job_id": parse["id"],
             "extract_id": extract["id"],
@@ -142,8 +146,8 @@ async def test_our_directory_does_not_show_their_file(
     named = [ours.ids["directory_file_id"], theirs.ids["directory_file_id"]]
     found = await http.post(f"{mixed}/bulk-delete", json={"directory_file_ids": named})
     assert found.status_code == 404
-    sent = {"target_directory_id": theirs.ids["directory_id"]}
-    found = await http.patch(f"{mixed}/{ours.ids['directory_file_id']}", json=sent)
+    target = {"target_directory_id": theirs.ids["directory_id"]}
+    found = await http.patch(f"{mixed}/{ours.ids['directory_file_id']}", json=target)
     assert found.status_code == 404
     assert (await http.get(f"{mixed}/{ours.ids['directory_file_id']}")).status_code == 200
 
