@@ -146,8 +146,8 @@ async def test_our_directory_does_not_show_their_file(
     named = [ours.ids["directory_file_id"], theirs.ids["directory_file_id"]]
     found = await http.post(f"{mixed}/bulk-delete", json={"directory_file_ids": named})
     assert found.status_code == 404
-    target = {"target_directory_id": theirs.ids["directory_id"]}
-    found = await http.patch(f"{mixed}/{ours.ids['directory_file_id']}", json=target)
+    elsewhere = {"target_directory_id": theirs.ids["directory_id"]}
+    found = await http.patch(f"{mixed}/{ours.ids['directory_file_id']}", json=elsewhere)
     assert found.status_code == 404
     assert (await http.get(f"{mixed}/{ours.ids['directory_file_id']}")).status_code == 200
 
