@@ -1,11 +1,11 @@
 """older versions of configurations, taken over from another server
 
-Revision: 0009, after: 0008
+Revision: 0010, after: 0009
 """
 import sqlalchemy as sa
 from alembic import op
-revision = '0009'
-down_revision = '0008'
+revision = '0010'
+down_revision = '0009'
 NAMED = "deleted_at IS NULL AND superseded_at IS NULL"
 
 
