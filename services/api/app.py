@@ -24,8 +24,10 @@ from services.api import (
     parse,
     projects,
     reference,
+    repeats,
     webhook_configs,
 )
+from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
 from services.api.middleware import (
@@ -36,6 +38,7 @@ from services.api.middleware import (
     RequestIds,
 )
 from services.api.plain_text import only_text
+from services.api.request_limits import RequestLimits
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -94,6 +97,7 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)
+    repeats.install(app)
     for page in PAGES:
         app.include_router(page.router)
     reference.install(app)
@@ -128,6 +132,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             max_upload_bytes=settings.api.max_upload_bytes,
             webhooks=open_gate(settings),
         )
+        app.state.request_limits = limits = _request_limits(settings, app.state.requests)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
@@ -135,6 +140,13 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             yield
         finally:
             await gate.close()
+            await limits.close()
             await resources.close()
 
     return lifespan
+
+
+def _request_limits(settings: Settings, requests: HttpRequests) -> RequestLimits:
+    per_minute = settings.api.requests_per_minute
+    default = None if per_minute is None else Allowance(per_minute, settings.api.request_burst or per_minute)
+    return RequestLimits(counters_of(settings.broker_url()), default, requests)

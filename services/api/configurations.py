@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.api.dependencies import ProjectId, ProjectPage, Several, Uow
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import service as configuration_service
@@ -37,7 +38,8 @@ class ConfigurationChanges(BaseModel):
 
 
 class ConfigurationQuery(BaseModel):
-    """What a list is narrowed by. One version of a name is kept, so `latest_only` changes nothing here."""
+    """What a list is narrowed by. Saving keeps one version of a name; `latest_only` leaves out older ones
+    that came from another server."""
 
     product_type: Annotated[list[Product] | None, Several] = None
     name: str | None = None
@@ -91,13 +93,12 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
 
 
 @router.post(BASE, status_code=201)
-async def save(uow: Uow, project_id: ProjectId, asked: ConfigurationIn) -> ConfigurationOut:
+async def save(uow: Uow, project_id: ProjectId, once: Once, asked: ConfigurationIn) -> ConfigurationOut:
     """Save; the same name and product again replaces the parameters and moves the version."""
-    return show(
-        await configuration_service.save_configuration(
-            uow, project_id=project_id, name=asked.name, parameters=asked.parameters
-        )
+    saved = await configuration_service.save_configuration(
+        uow, project_id=project_id, name=asked.name, parameters=asked.parameters
     )
+    return await once.keep(show(saved))
 
 
 @router.get(BASE)
@@ -110,6 +111,7 @@ async def list_pages(
         project_id,
         product_types=asked.product_type,
         name=asked.name,
+        latest_only=asked.latest_only,
         size=page.size,
         after=page.after,
         count=page.count,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.api.dependencies import Moment, ProjectId, ProjectPage, Several, Uow
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from shared import ids
 from shared.directories import service as directory_service
 from shared.directories.model import Directory
@@ -93,7 +94,7 @@ def show(directory: Directory) -> DirectoryOut:
 
 
 @router.post(BASE, status_code=201)
-async def create(uow: Uow, project_id: ProjectId, asked: DirectoryIn) -> DirectoryOut:
+async def create(uow: Uow, project_id: ProjectId, once: Once, asked: DirectoryIn) -> DirectoryOut:
     """A new directory; its name need not be unique."""
     made = await directory_service.open_directory(
         uow,
@@ -105,7 +106,7 @@ async def create(uow: Uow, project_id: ProjectId, asked: DirectoryIn) -> Directo
         connector_subscription_id=asked.connector_subscription_id,
         system_metadata=asked.system_metadata,
     )
-    return show(made)
+    return await once.keep(show(made))
 
 
 @router.get(BASE)

@@ -18,6 +18,7 @@ from services.api.extract_shape import (
 )
 from services.api.inputs import input_of
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import service as configuration_service
@@ -85,14 +86,14 @@ def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, asked: ExtractRequest) -> ExtractJobOut:
+async def create(uow: Uow, project_id: ProjectId, once: Once, asked: ExtractRequest) -> ExtractJobOut:
     """Extract from a file that was uploaded before, or from what a parse job made."""
     parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
     source = await input_of(uow, project_id, asked.file_input)
     view = await job_service.open_extract_job(
         uow, source, parameters=parameters, configuration_id=asked.configuration_id
     )
-    return show(view)
+    return await once.keep(show(view))
 
 
 @router.get(BASE)

@@ -24,6 +24,7 @@ from services.api.dependencies import (
 from services.api.downloads import BYTES, LinkQuery, Links, PresignedUrl, safe_headers
 from services.api.downloads import PATH as DOWNLOAD
 from services.api.paging import PageOf
+from services.api.repeats import OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.errors import InvalidInput, NotFound
@@ -118,7 +119,7 @@ Shown = Annotated[Callable[[File], FileOut], Depends(shown)]
 
 @router.post(BASE, status_code=201, openapi_extra=UPLOAD)
 async def create(
-    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
+    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor, once: OnceForForm
 ) -> FileOut:
     """Upload a file. An empty one, one without a name, and a form without purpose are 400."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -131,20 +132,20 @@ async def create(
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
         await form.rest()
+        await once.begin(stored.sha256, *form.told(name))
         if not stored.size_bytes:
             raise InvalidInput("The file is empty.")
         if not form.fields.get("purpose"):
             raise InvalidInput("The form has no field 'purpose'.")
-        return show(
-            await file_service.add_file(
-                uow,
-                project_id,
-                stored,
-                name=name,
-                purpose=form.fields["purpose"],
-                external_file_id=form.fields.get("external_file_id") or None,
-            )
+        file = await file_service.add_file(
+            uow,
+            project_id,
+            stored,
+            name=name,
+            purpose=form.fields["purpose"],
+            external_file_id=form.fields.get("external_file_id") or None,
         )
+        return await once.keep(show(file))
 
 
 @router.get(BASE)

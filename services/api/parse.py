@@ -33,6 +33,7 @@ from services.api.parse_shape import (
     ParseVersionsOut,
     show,
 )
+from services.api.repeats import Once, OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.configurations import service as configuration_service
@@ -69,7 +70,7 @@ def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, asked: ParseRequest) -> ParseJobOut:
+async def create(uow: Uow, project_id: ProjectId, once: Once, asked: ParseRequest) -> ParseJobOut:
     """Parse a file that was uploaded before."""
     if asked.source_url is not None:
         raise InvalidInput(
@@ -79,12 +80,12 @@ async def create(uow: Uow, project_id: ProjectId, asked: ParseRequest) -> ParseJ
         raise InvalidInput("file_id is missing: say which file to parse.")
     parameters = await configuration_service.resolve_request(uow, project_id, asked)
     file = await inputs.file_of(uow, project_id, asked.file_id)
-    return show(await _open(uow, file, parameters))
+    return await once.keep(show(await _open(uow, file, parameters)))
 
 
 @router.post(BASE + "/upload", openapi_extra=form_of("file", "configuration", required=("configuration",)))
 async def upload(
-    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
+    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor, once: OnceForForm
 ) -> ParseJobOut:
     """Upload a file and parse it: the form's `configuration` is the body of a parse request as text."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -95,6 +96,7 @@ async def upload(
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
         await form.rest()
+        await once.begin(stored.sha256, *form.told(name))
         if not stored.size_bytes:
             raise InvalidInput("The file is empty.")
         if not form.fields.get("configuration"):
@@ -104,7 +106,7 @@ async def upload(
             raise InvalidInput("The form brings its own file: leave file_id and source_url out.")
         parameters = await configuration_service.resolve_request(uow, project_id, asked)
         file = await file_service.add_file(uow, project_id, stored, name=name, purpose="parse")
-        return show(await _open(uow, file, parameters))
+        return await once.keep(show(await _open(uow, file, parameters)))
 
 
 @router.get(BASE)

@@ -1,15 +1,16 @@
 """Saved webhooks (contract 2.7)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.api.dependencies import ProjectId, ProjectPage, TheGate, Uow
 from services.api.paging import PageOf
 from shared import ids
 from shared.webhooks import service as webhook_service
+from shared.webhooks.events import EVENTS
 from shared.webhooks.model import WebhookConfig
 from shared.webhooks.options import Format, NewWebhook, WebhookChanges
 
@@ -22,11 +23,11 @@ class WebhookOut(BaseModel):
     """A saved webhook on the wire. The signing secret is never told."""
 
     id: str
-    tenant_type: Literal["project"] = "project"
+    tenant_type: Literal["project"]
     tenant_id: str
     webhook_url: str
     has_secret: bool
-    webhook_events: list[str] | None
+    webhook_events: list[Annotated[str, Field(json_schema_extra={"enum": [*sorted(EVENTS)]})]] | None
     webhook_headers: dict[str, str] | None
     webhook_output_format: Format
     created_at: datetime
@@ -38,6 +39,7 @@ def show(row: WebhookConfig) -> WebhookOut:
     return WebhookOut.model_validate(
         {
             "id": ids.show(ids.Kind.WEBHOOK, row.id),
+            "tenant_type": "project",
             "tenant_id": ids.show(ids.Kind.PROJECT, row.project_id),
             "webhook_url": row.url,
             "has_secret": row.secret is not None,

@@ -22,11 +22,14 @@ LIST_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever holds a key. `project_id` is None for an operator, who must name a project."""
+    """Whoever holds a key. `project_id` is None for an operator, who must name a project. The limit is the
+    key's own: None when it has none, 0 requests a minute when it may send as many as it likes."""
 
     project_id: UUID | None
     role: Role
     key_id: UUID
+    requests_per_minute: int | None = None
+    request_burst: int | None = None
 
 
 async def bootstrap(uow: UnitOfWork) -> tuple[str | None, str | None]:
@@ -105,7 +108,13 @@ async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
     key = await repository.live_key(uow.session, _digest(token))
     if key is None:
         raise Unauthenticated("This API key is unknown, revoked or expired.")
-    return Caller(project_id=key.project_id, role=Role(key.role), key_id=key.id)
+    return Caller(
+        project_id=key.project_id,
+        role=Role(key.role),
+        key_id=key.id,
+        requests_per_minute=key.requests_per_minute,
+        request_burst=key.request_burst,
+    )
 
 
 async def resolve_project(
