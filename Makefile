@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint chaos fuzz deploy-check constraints clean
+.PHONY: help run up test lint chaos fuzz deploy-check openapi constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -45,6 +45,9 @@ fuzz: $(DEV) ## ask a live stack what its OpenAPI document allows and forbids; t
 deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
 	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}
 
+openapi: $(DEV) ## write docs/openapi.json, what the API says of itself
+	@exec $(BIN)/python -m services.api.write_openapi docs/openapi.json
+
 constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows in constraints.txt
 	@echo "resolving in build/constraints"
 	@rm -rf build/constraints && mkdir -p build
@@ -59,6 +62,7 @@ constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows
 
 clean: ## remove .venv, caches and build output; data (.batchmill) and results (out) stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf tests/sdk/ts/node_modules tests/sdk/ts/build
 	find services shared tests alembic deploy -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

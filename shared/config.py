@@ -53,6 +53,12 @@ class Api(BaseModel):
 
     public_url: str | None = None
     max_upload_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="of one key; default: no limit"
+    )
+    request_burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="of them at once; default: those of a minute"
+    )
 
 
 class Worker(BaseModel):
@@ -67,6 +73,15 @@ class Upkeep(BaseModel):
 
     metrics_port: int = Field(default=0, ge=0, le=65_535, description="0: serves no metrics")
     metrics_host: str = "127.0.0.1"
+
+
+class Webhooks(BaseModel):
+    """What is told to the URLs that tenants name."""
+
+    allow_private: bool = Field(default=False, description="let them lead into private networks")
+    ports: Annotated[list[int] | None, NoDecode, BeforeValidator(_parted)] = Field(
+        default=None, description="default: 80, 443, 8080 and 8443; any port with allow_private"
+    )
 
 
 class Extract(BaseModel):
@@ -118,6 +133,7 @@ class Settings(BaseSettings):
     worker: Worker = Field(default_factory=Worker)
     upkeep: Upkeep = Upkeep()
     extract: Extract = Extract()
+    webhooks: Webhooks = Webhooks()
 
     def database_url(self) -> str:
         """The given URL, or that of the live embedded stack of the data folder."""

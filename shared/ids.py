@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PARSE_JOB = "pjb"
     EXTRACT_JOB = "ext"
     WORKER = "wrk"
+    WEBHOOK = "whc"
 
 
 def show(kind: Kind, value: UUID) -> str:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import MetaData
 
+from shared.answers.model import Answer
 from shared.audit.model import AuditEvent
 from shared.batches.model import Batch, BatchEvent
 from shared.configurations.model import Configuration
@@ -13,6 +14,7 @@ from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
 from shared.retention.model import Chore, DoomedBlob, Purge, Retention
+from shared.webhooks.model import WebhookConfig
 from shared.workers.model import Sweep, Tally, Worker
 
 TABLES = (
@@ -21,6 +23,7 @@ TABLES = (
     ApiKey,
     File,
     Configuration,
+    WebhookConfig,
     Directory,
     DirectoryFile,
     Lane,
@@ -33,6 +36,7 @@ TABLES = (
     Sweep,
     Tally,
     AuditEvent,
+    Answer,
     Fact,
     Retention,
     DoomedBlob,

@@ -10,11 +10,14 @@ from shared.config import MissingSetting, Settings
 from shared.db.engine import open_engine
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory, session_maker
 from shared.installation import service as installation_service
+from shared.outbound.targets import Policy
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import TaskQueue
 from shared.storage.by_reference import Sources
 from shared.storage.object_store import ObjectStore
 from shared.storage.roots import as_folder, roots_of
+from shared.webhooks.service import Gate
+from shared.webhooks.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,16 @@ def open_sources(settings: Settings) -> Sources:
     except ValueError as error:
         raise MissingSetting(f"BATCHMILL_STORAGE__ROOTS cannot be used: {error}.") from None
     return Sources(roots)
+
+
+def open_gate(settings: Settings) -> Gate:
+    """Where webhooks may go, and the vault of their secrets."""
+    wanted = settings.webhooks
+    ports = wanted.ports
+    if ports is None:
+        ports = None if wanted.allow_private else [80, 443, 8080, 8443]
+    policy = Policy("BATCHMILL_WEBHOOKS", allow_private=wanted.allow_private, ports=ports)
+    return Gate(policy, Vault.of(settings.signing_key()))
 
 
 def storage_place(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from services.api.batch_shape import BASE, BatchConfig, BatchOut, ThresholdIn, show, show_progress
 from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Uow, known_ids
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from shared import ids
 from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
@@ -53,7 +54,7 @@ def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
 
 
 @router.post(BASE, status_code=201)
-async def create(uow: Uow, project_id: ProjectId, asked: BatchIn) -> BatchOut:
+async def create(uow: Uow, project_id: ProjectId, once: Once, asked: BatchIn) -> BatchOut:
     """Open a batch over a directory; it starts by itself."""
     configuration_service.refuse_webhooks(asked.model_dump(exclude={"config", "failure_threshold"}))
     batch = await batch_service.open_batch(
@@ -64,7 +65,7 @@ async def create(uow: Uow, project_id: ProjectId, asked: BatchIn) -> BatchOut:
         configuration_id=asked.config.job.configuration_id,
         threshold=None if asked.failure_threshold is None else asked.failure_threshold.meant(),
     )
-    return show(batch)
+    return await once.keep(show(batch))
 
 
 @router.get(BASE)

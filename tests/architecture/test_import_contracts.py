@@ -41,6 +41,7 @@ BREAKS = [
     ("statements", "shared/jobs/repository.py", "import shared.lanes.service"),
     ("statements", "shared/jobs/ledger.py", "import shared.lanes.repository"),
     ("storage-ports", "shared/storage/port.py", "import shared.storage.object_store"),
+    ("outbound", "shared/outbound/addresses.py", "import shared.outbound.targets"),
     ("pages", "services/api/batches.py", "import services.api.directories"),
     ("pages", "services/api/dependencies.py", "import services.api.health"),
     ("pages", "services/api/admin/keys.py", "import services.api.projects"),
