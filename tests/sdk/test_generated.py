@@ -26,7 +26,7 @@ from tests.sdk.generated.world import World
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 TESTS = 1110
-WITHIN_S = 300
+WITHIN_S = 600  # it takes a minute; a busy machine may need many
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ async def real_path(world: World, method: str, path: str, query: dict[str, str])
         table |= {("configurations", "config_id"): lambda: world.classify_configuration("x")}
     made: dict[str, str] = {}
     for part in parts:
-        if part == "directory_file_id":
+        if part == "directory_file_id" and method != "GET":
             made[part] = await world.directory_file(made["directory_id"])
         elif make := table.get((kind, part)):
             made[part] = await make()
@@ -33,25 +33,25 @@ async def real_path(world: World, method: str, path: str, query: dict[str, str])
 
 
 def _to_read(world: World) -> dict[tuple[str, str], Make]:
-    finished = world.finished
-    return _of_any_use(world) | {
+    finished, kept = world.finished, world.kept
+    return {
         ("batches", "batch_id"): _same(finished["batches"]),
         ("parse", "job_id"): _same(finished["parse"]),
         ("extract", "job_id"): _same(finished["extract"]),
         ("projects", UUID): _same(world.project_id),
+        ("directories", "directory_id"): _same(kept["directory"]),
+        ("directories", "directory_file_id"): _same(kept["directory_file"]),
+        ("files", UUID): _same(kept["file"]),
+        ("configurations", "config_id"): _same(kept["configuration"]),
+        ("webhook-configs", "config_id"): _same(kept["webhook"]),
     }
 
 
 def _to_change(world: World) -> dict[tuple[str, str], Make]:
-    return _of_any_use(world) | {
+    return {
         ("batches", "batch_id"): world.batch,
         ("parse", "job_id"): world.parse_job,
         ("extract", "job_id"): world.extract_job,
-    }
-
-
-def _of_any_use(world: World) -> dict[tuple[str, str], Make]:
-    return {
         ("directories", "directory_id"): world.filled_directory,
         ("files", UUID): world.file,
         ("configurations", "config_id"): world.classify_configuration,

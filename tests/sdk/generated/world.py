@@ -26,6 +26,7 @@ class World:
         self.project_id = ""
         self.organization_id = ""
         self.finished: dict[str, str] = {}
+        self.kept: dict[str, str] = {}
 
     async def open(self) -> Self:
         """Finishes what will be read, then holds the lanes."""
@@ -36,6 +37,14 @@ class World:
         self.finished = {"parse": parse, "extract": extract, "batches": batch}
         for kind, made in self.finished.items():
             assert await self._end_of(kind, made) == "COMPLETED"
+        directory = await self.directory()
+        self.kept = {
+            "directory": directory,
+            "directory_file": await self.directory_file(directory),
+            "file": await self.file(),
+            "configuration": await self.extract_configuration(),
+            "webhook": await self.webhook_configuration(),
+        }
         await self._hold({"reason": "generated tests"})
         await self._fill_lists()
         return self

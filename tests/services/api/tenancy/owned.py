@@ -12,7 +12,7 @@ TIER = {"tier": "fast", "version": "latest"}
 FAST = {"product_type": "parse_v2", **TIER}
 SCHEMA = {"data_schema": {"type": "object", "properties": {"total": {"type": "number"}}}}
 EVERYTHING = {"include_deleted": "true", "include_total": "true"}
-MOVING = ("/content", "/download", "/ready", "/metrics")
+MOVING = ("/content", "/download", "/{part}", "/ready", "/metrics")
 """What their pages say changes by itself."""
 
 
@@ -27,7 +27,8 @@ class Owned:
     def ids(self, path: str) -> Mapping[str, str]:
         """The first ones, by the names that the parameters of this path have."""
         job = self.first["extract_job_id" if "/extract" in path else "parse_job_id"]
-        return {**self.first, "job_id": job}
+        config = self.first["webhook_id" if "/webhook-configs" in path else "config_id"]
+        return {**self.first, "job_id": job, "config_id": config}
 
     async def view(self) -> dict[str, Any]:
         """Every answer that the owner gets on a page without side effects."""
@@ -67,6 +68,7 @@ async def _one_of_each(http: httpx.AsyncClient, name: str) -> dict[str, str]:
     batch = await made(
         http, "/api/v2/batches", json={"source_directory_id": directory["id"], "config": {"job": job}}
     )
+    webhook = await made(http, "/api/v1/beta/webhook-configs", json={"webhook_url": f"https://{name}.test/"})
     extraction = {"name": name, "parameters": {"product_type": "extract_v2", **SCHEMA}}
     extract_config = await made(http, "/api/v1/beta/configurations", json=extraction)
     parse = await made(http, "/api/v2/parse", json={"file_id": file["id"], **TIER})
@@ -77,6 +79,7 @@ async def _one_of_each(http: httpx.AsyncClient, name: str) -> dict[str, str]:
         "directory_file_id": entry["id"],
         "file_id": file["id"],
         "config_id": config["id"],
+        "webhook_id": webhook["id"],
         "extract_config_id": extract_config["id"],
         "batch_id": batch["id"],
         "parse_job_id": parse["id"],

@@ -23,11 +23,12 @@ SPEAKS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "source_directory_id": ("directory_id",),
     "target_directory_id": ("directory_id",),
     "directory_file_id": ("directory_file_id",),
+    "directory_file_ids": ("directory_file_id",),
     "file_id": ("file_id",),
     "file_ids": ("file_id",),
     "file_input": ("file_id", "directory_file_id", "parse_job_id"),
     "document_input_value": ("file_id", "directory_file_id", "parse_job_id"),
-    "config_id": ("config_id", "extract_config_id"),
+    "config_id": ("config_id", "extract_config_id", "webhook_id"),
     "configuration_id": ("config_id", "extract_config_id"),
     "parse_config_id": ("config_id",),
     "batch_id": ("batch_id",),
@@ -40,6 +41,7 @@ LABELS: Final[Mapping[str, str]] = {
     "external_file_id": "the client's own name of a file",
     "unique_id": "the client's own name of a file inside a directory",
     "connector_subscription_id": "kept for the client and read by nobody",
+    "data_source_id": "no file has a data source here",
     "page_token": "a test of its own turns the pages of another tenant",
 }
 """Look like ids of ours, and are none."""
@@ -47,7 +49,7 @@ LABELS: Final[Mapping[str, str]] = {
 REFUSED: Final[Mapping[str, str]] = {
     "webhook_configuration_ids": "webhooks are refused, whosoever they are",
 }
-"""Ids that no page takes yet: 400 or 404, whatever is sent."""
+"""Ids that no page takes yet: 400, whatever is sent."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,12 @@ OPERATIONS: Final = {
 }
 PAGES: Final = tuple(OPERATIONS)
 OPEN: Final = frozenset({Page("GET", path) for path in ("/health", "/ready", "/metrics")})
-LINKED: Final = Page("GET", "/api/v1/beta/files/{file_id}/download")
-"""The link is its permission; tests of its own change it."""
-KEYED: Final = tuple(page for page in PAGES if page not in {*OPEN, LINKED})
+LINKED: Final = (
+    Page("GET", "/api/v1/beta/files/{file_id}/download"),
+    Page("GET", "/api/v2/parse/{job_id}/content/{part}"),
+)
+"""The link is the permission; tests of their own change it."""
+KEYED: Final = tuple(page for page in PAGES if page not in {*OPEN, *LINKED})
 
 
 def _names(schema: Any, above: str, seen: frozenset[str]) -> Iterator[str]:
@@ -121,7 +126,7 @@ PLACES: Final = tuple(
     if LIKE_AN_ID.search(place.leaf) and not (place.where == "query" and place.name in ANY_PROJECT)
 )
 """All that look like ids."""
-OURS: Final = tuple(place for place in PLACES if place.leaf in SPEAKS_OF and place.page != LINKED)
+OURS: Final = tuple(place for place in PLACES if place.leaf in SPEAKS_OF and place.page in KEYED)
 TENANTS_LISTS: Final = tuple(
     page
     for page in KEYED

@@ -27,10 +27,18 @@ def _extraction(ids: Ids) -> Sent:
 # A page that reads a body and is not here fails `test_every_body_has_a_request`.
 GOOD: Final[Mapping[tuple[str, str], Callable[[Ids], Sent]]] = {
     ("POST", "/api/v1/beta/files"): lambda _: {"files": {"file": ("f", b"x")}, "data": {"purpose": "parse"}},
+    ("POST", "/api/v1/beta/files/query"): lambda _: {"json": {}},
+    ("POST", "/api/v1/beta/webhook-configs"): lambda _: {"json": {"webhook_url": "https://a.test/"}},
+    ("PUT", "/api/v1/beta/webhook-configs/{config_id}"): lambda _: {
+        "json": {"webhook_url": "https://b.test/"}
+    },
     ("POST", DIRECTORIES): lambda _: {"json": {"name": "n"}},
     ("PATCH", DIRECTORIES + "/{directory_id}"): lambda _: {"json": {"name": "n"}},
     ("POST", ENTRIES): lambda ids: {"json": {"file_id": ids["file_id"]}},
     ("POST", ENTRIES + "/upload"): lambda _: {"files": {"upload_file": ("a", b"x")}},
+    ("POST", ENTRIES + "/bulk-delete"): lambda ids: {
+        "json": {"directory_file_ids": [ids["directory_file_id"]]}
+    },
     ("PATCH", ENTRIES + "/{directory_file_id}"): lambda _: {"json": {"display_name": "n"}},
     ("POST", CONFIGURATIONS): lambda _: {"json": {"name": "n", "parameters": EXTRACTION}},
     ("PUT", CONFIGURATIONS + "/{config_id}"): lambda _: {"json": {"parameters": EXTRACTION}},

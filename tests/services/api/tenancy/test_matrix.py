@@ -1,5 +1,6 @@
 """Every id of one project at every place of every page, asked for by the other: 404, and nothing changes."""
 
+from itertools import product
 from typing import Any
 
 import httpx
@@ -20,12 +21,14 @@ from tests.services.api.tenancy.pages import (
     REFUSED,
     SPEAKS_OF,
     TENANTS_LISTS,
+    Page,
     Place,
 )
 from tests.services.api.tenancy.requests import GOOD, good, reads_a_body, with_another
 
+NEVER_DONE = Page("POST", "/api/v2/extract/schema/generate")
+"""400 for want of a model, before any id is looked at."""
 pytestmark = pytest.mark.timeout(300)  # some of these send a thousand requests
-UNDONE = {400, 404}
 
 
 def test_every_id_is_known() -> None:
@@ -63,10 +66,11 @@ async def rows_of(resources: Resources, tenant: Tenant) -> dict[str, Any]:
 
 def wrong_answer(place: Place, found: httpx.Response) -> bool:
     """Anything but 404; a filter of a list may also match nothing."""
-    if place.where == "query" and found.status_code == 200:
+    lists = place.where == "query" or place.name.startswith("filter.")
+    if lists and found.status_code == 200:
         return bool(found.json()["items"])
-    if place.leaf == "target_directory_id":
-        return found.status_code not in UNDONE  # files cannot be moved yet
+    if place.page == NEVER_DONE:
+        return found.status_code not in {400, 404}
     return found.status_code != 404
 
 
@@ -128,7 +132,8 @@ async def test_our_own_are_found_at_the_same_places(http: httpx.AsyncClient, our
         found = await http.request(page.method, path, **sent)
         assert found.is_success or found.status_code in {400, 409}, (page, found.text)
     for place in OURS:
-        if place.where == "body" and place.page.method == "POST":
+        within_one_directory = place.leaf == "directory_file_ids"
+        if place.where == "body" and place.page.method == "POST" and not within_one_directory:
             kind = (
                 "extract_config_id"
                 if place.leaf == "configuration_id" and "/extract" in place.page.path
@@ -136,7 +141,10 @@ async def test_our_own_are_found_at_the_same_places(http: httpx.AsyncClient, our
             )
             path, sent = with_another(ours, place, ours.second[kind])
             found = await http.request("POST", path, **sent)
-            assert found.is_success or found.status_code == 409, (place, found.text)
+            assert found.is_success or found.status_code == 409 or place.page == NEVER_DONE, (
+                place,
+                found.text,
+            )
 
 
 async def test_nobody_works_in_another_project_by_naming_it(
@@ -163,9 +171,13 @@ async def test_nobody_works_in_another_project_by_naming_it(
 NO_MORE = {"next_page_token": None, "total_size": None}
 
 
+OF_NOBODY = {Page("GET", "/api/v2/parse/versions")}
+
+
 async def test_no_list_shows_what_is_theirs(http: httpx.AsyncClient, ours: Owned, theirs: Owned) -> None:
     foreign = {*theirs.first.values(), *theirs.second.values()}
-    lists = [page for page in KEYED if page.method == "GET" and "{" not in page.path]
+    gets = [page for page in KEYED if page.method == "GET" and "{" not in page.path]
+    lists = [page for page in gets if page not in OF_NOBODY]
     assert len(lists) >= 8
     for page in (*lists, *TENANTS_LISTS):
         path, _ = good(ours, page)
@@ -193,27 +205,33 @@ async def test_their_page_tokens_turn_no_page_of_ours(
             assert (await theirs.http.get(path, params={"page_token": token})).status_code == 400
 
 
+async def test_their_page_token_in_a_body_turns_no_page_of_ours(ours: Owned, theirs: Owned) -> None:
+    query = "/api/v1/beta/files/query"
+    token = (await theirs.http.post(query, json={"page_size": 1})).json()["next_page_token"]
+    asked = {"page_size": 1, "page_token": token}
+    assert (await theirs.http.post(query, json=asked)).status_code == 200
+    assert (await ours.http.post(query, json=asked)).status_code == 400
+
+
 async def test_their_link_opens_their_file_only(
     anonymous: httpx.AsyncClient, ours: Owned, theirs: Owned
 ) -> None:
-    links = {}
+    """Whichever parts of two links are put together, and whatever they are hung on."""
+    links = []
     for owned in (ours, theirs):
         found = await owned.http.get(f"/api/v1/beta/files/{owned.first['file_id']}/content")
-        url = httpx.URL(found.json()["url"])
-        assert (await anonymous.get(url)).status_code == 200
-        links[owned.first["project_id"]] = dict(url.params)
-    own, foreign = links[ours.first["project_id"]], links[theirs.first["project_id"]]
-    for owned in (ours, theirs):
-        for swapped in (
-            {**own, "project_id": foreign["project_id"]},
-            {**foreign, "project_id": own["project_id"]},
-            {**own, "signature": foreign["signature"]},
-            {**foreign, "signature": own["signature"]},
-            own if owned is theirs else foreign,
-        ):
-            path = LINKED.path.format(file_id=owned.first["file_id"])
-            found = await anonymous.get(path, params=swapped)
-            assert found.status_code == 403, (swapped, found.text)
+        links.append(dict(httpx.URL(found.json()["url"]).params))
+    mixed = [
+        {name: links[which][name] for name, which in zip(links[0], mix, strict=True)}
+        for mix in product((0, 1), repeat=3)
+    ]
+    for owned, own in zip((ours, theirs), links, strict=True):
+        for page in LINKED:
+            path = page.path.format_map({**owned.ids(page.path), "part": "text"})
+            for params in mixed:
+                right = page == LINKED[0] and params == own
+                found = await anonymous.get(path, params=params)
+                assert found.status_code == (200 if right else 403), (page, params, found.text)
 
 
 async def test_a_parse_of_an_upload_names_no_configuration_of_theirs(
