@@ -32,6 +32,8 @@ class Point(StrEnum):
     BLOB_STORED = "the result is stored, no row names it"
     SLICE_REMOVED = "retention has removed a slice and not committed it"
     BLOBS_TAKEN = "doomed blobs are taken, none is removed"
+    WEBHOOKS_TAKEN = "deliveries are taken, nothing is sent"
+    WEBHOOK_SENT = "a receiver has answered, nothing of that is written"
     BLOBS_REMOVED = "doomed blobs are removed, their rows are still there"
 
 

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import ProjectId, ProjectPage, Uow
+from services.api.dependencies import ProjectId, ProjectPage, TheGate, Uow
 from services.api.paging import PageOf
 from shared import ids
 from shared.configurations import service as configuration_service
 from shared.configurations.model import Configuration
 from shared.configurations.options import Parameters, Product
 from shared.configurations.presets import SINCE, Preset
+from shared.webhooks import service as webhook_service
 
 router = APIRouter(tags=["configurations"])
 BASE = "/api/v1/beta/configurations"
@@ -83,18 +84,18 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
         name=found.name,
         product_type=found.product_type,
         version=found.updated_at.astimezone(UTC).isoformat(),
-        parameters=found.parameters,
+        parameters=webhook_service.shown(found.parameters),
         created_at=found.created_at,
         updated_at=found.updated_at,
     )
 
 
 @router.post(BASE, status_code=201)
-async def save(uow: Uow, project_id: ProjectId, asked: ConfigurationIn) -> ConfigurationOut:
+async def save(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ConfigurationIn) -> ConfigurationOut:
     """Save; the same name and product again replaces the parameters and moves the version."""
     return show(
         await configuration_service.save_configuration(
-            uow, project_id=project_id, name=asked.name, parameters=asked.parameters
+            uow, project_id=project_id, name=asked.name, parameters=asked.parameters, gate=gate
         )
     )
 
@@ -124,12 +125,12 @@ async def get(uow: Uow, project_id: ProjectId, config_id: str) -> ConfigurationO
 
 @router.put(ONE)
 async def change(
-    uow: Uow, project_id: ProjectId, config_id: str, asked: ConfigurationChanges
+    uow: Uow, gate: TheGate, project_id: ProjectId, config_id: str, asked: ConfigurationChanges
 ) -> ConfigurationOut:
     """Another name, other parameters, or both."""
     return show(
         await configuration_service.change_configuration(
-            uow, project_id, config_id, name=asked.name, parameters=asked.parameters
+            uow, project_id, config_id, name=asked.name, parameters=asked.parameters, gate=gate
         )
     )
 

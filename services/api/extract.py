@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, Uow, known_ids
+from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, TheGate, Uow, known_ids
 from services.api.inputs import input_of
 from services.api.paging import PageOf
 from shared import ids
+from shared.configurations import options
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractRequest
 from shared.configurations.service import PARSE_PARAMETERS
@@ -23,6 +24,7 @@ from shared.jobs.lifecycle import JobType
 from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
 from shared.storage.port import BlobStorage
+from shared.webhooks import service as webhook_service
 
 router = APIRouter(tags=["extract"])
 BASE = "/api/v2/extract"
@@ -124,12 +126,17 @@ def show(view: JobView) -> ExtractJobOut:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, asked: ExtractRequest) -> ExtractJobOut:
+async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ExtractRequest) -> ExtractJobOut:
     """Extract from a file that was uploaded before, or from what a parse job made."""
     parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
+    webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     source = await input_of(uow, project_id, asked.file_input)
     view = await job_service.open_extract_job(
-        uow, source, parameters=parameters, configuration_id=asked.configuration_id
+        uow,
+        source,
+        parameters=parameters,
+        configuration_id=asked.configuration_id,
+        webhooks=webhooks,
     )
     return show(view)
 

@@ -1,7 +1,7 @@
 """Parse jobs (contract 2.5)."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -17,6 +17,7 @@ from services.api.dependencies import (
     ProjectPage,
     Storage,
     TheDoor,
+    TheGate,
     Uow,
     known_ids,
     read_json,
@@ -24,6 +25,7 @@ from services.api.dependencies import (
 from services.api.paging import PageOf
 from services.api.uploads import Form, form_of
 from shared import ids
+from shared.configurations import options
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ParseRequest
 from shared.db.unit_of_work import UnitOfWork
@@ -35,6 +37,8 @@ from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
+from shared.webhooks import service as webhook_service
+from shared.webhooks.service import Endpoint
 
 router = APIRouter(tags=["parse"])
 BASE = "/api/v2/parse"
@@ -122,7 +126,7 @@ def show(view: JobView) -> ParseJobOut:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, asked: ParseRequest) -> ParseJobOut:
+async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ParseRequest) -> ParseJobOut:
     """Parse a file that was uploaded before."""
     if asked.source_url is not None:
         raise InvalidInput(
@@ -131,13 +135,14 @@ async def create(uow: Uow, project_id: ProjectId, asked: ParseRequest) -> ParseJ
     if asked.file_id is None:
         raise InvalidInput("file_id is missing: say which file to parse.")
     parameters = await configuration_service.resolve_request(uow, project_id, asked)
+    webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     file = await inputs.file_of(uow, project_id, asked.file_id)
-    return show(await _open(uow, file, parameters))
+    return show(await _open(uow, file, parameters, webhooks))
 
 
 @router.post(BASE + "/upload", openapi_extra=form_of("file", "configuration", required=("configuration",)))
 async def upload(
-    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
+    request: Request, uow: Uow, gate: TheGate, project_id: ProjectId, storage: Storage, door: TheDoor
 ) -> ParseJobOut:
     """Upload a file and parse it: the form's `configuration` is the body of a parse request as text."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -156,8 +161,9 @@ async def upload(
         if asked.source_url is not None or asked.file_id is not None:
             raise InvalidInput("The form brings its own file: leave file_id and source_url out.")
         parameters = await configuration_service.resolve_request(uow, project_id, asked)
+        webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
         file = await file_service.add_file(uow, project_id, stored, name=name, purpose="parse")
-        return show(await _open(uow, file, parameters))
+        return show(await _open(uow, file, parameters, webhooks))
 
 
 @router.get(BASE)
@@ -247,7 +253,9 @@ def _expanded(document: ResultDocument, wanted: frozenset[str]) -> dict[str, Any
     return {name: make(document) for name, make in EXPANDED.items() if name in wanted}
 
 
-async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobView:
+async def _open(
+    uow: UnitOfWork, file: File, parameters: dict[str, Any], webhooks: Sequence[Endpoint]
+) -> JobView:
     return await job_service.open_parse_job(
         uow,
         project_id=file.project_id,
@@ -256,4 +264,5 @@ async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobV
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         parameters=parameters,
+        webhooks=webhooks,
     )

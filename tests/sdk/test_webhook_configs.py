@@ -37,7 +37,7 @@ async def strict_async(api_url: str, tenant: Tenant) -> AsyncIterator[AsyncLlama
 
 def listed(client: LlamaCloud) -> list[Any]:
     """The older list: the client warns of it."""
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         return client.webhook_configs.list()
 
 
