@@ -18,6 +18,7 @@ from services.api.admin import (
     projects,
     queues,
     retention,
+    webhook_deliveries,
     workers,
 )
 from services.api.operators import operator
@@ -34,6 +35,7 @@ PAGES: Final = (
     chunks,
     workers,
     queues,
+    webhook_deliveries,
     audit,
     health,
 )

@@ -123,7 +123,10 @@ async def test_operators_pages_tell_a_project_key_nothing(
     asked = [page for page in every_page() if page[1].startswith(ADMIN)]
     assert len(asked) > 20
     for owned in (ours, theirs):
-        ids = {**dict.fromkeys(("key_id", "worker_id", "chunk_id", "job_type"), "1"), **owned.ids}
+        ids = {
+            **dict.fromkeys(("key_id", "worker_id", "chunk_id", "job_type", "delivery_id"), "1"),
+            **owned.ids,
+        }
         for method, path in asked:
             found = await http.request(method, path.format(**ids), json={"name": "x"})
             assert found.status_code == 403, (method, path, found.text)
