@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint chaos deploy-check constraints clean
+.PHONY: help run up test lint chaos fuzz deploy-check openapi constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -18,6 +18,7 @@ help: ## this text
 	@echo "make up    takes PORT=8000"
 	@echo "make test  takes ARGS='-k name', PROCESSES=2 (0: one, and in this process)"
 	@echo "make chaos takes SEEDS='1 2 3'"
+	@echo "make fuzz  takes SEEDS='1 2 3', EXAMPLES=50 (requests an operation, about)"
 	@echo "all take PYTHON=/path/to/python for the first install; more commands: $(BIN)/batchmill --help"
 
 run: $(RUNTIME) ## process every file of DIR (default: the samples) and save the results in OUT
@@ -38,8 +39,14 @@ lint: $(DEV) ## check format, style, types and import contracts
 chaos: $(DEV) ## let faults strike a live stack, as SEEDS draw them; the report is build/chaos.json
 	@SEEDS="$${SEEDS:-1 2 3}" $(BIN)/python -m tests.chaos
 
+fuzz: $(DEV) ## ask a live stack what its OpenAPI document allows and forbids; the report is build/fuzz.json
+	@SEEDS="$${SEEDS:-1}" $(BIN)/python -m tests.fuzz
+
 deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
 	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}
+
+openapi: $(DEV) ## write docs/openapi.json, what the API says of itself
+	@exec $(BIN)/python -m services.api.write_openapi docs/openapi.json
 
 constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows in constraints.txt
 	@echo "resolving in build/constraints"
@@ -55,6 +62,7 @@ constraints: $(VENV)/.made ## pin the newest versions that pyproject.toml allows
 
 clean: ## remove .venv, caches and build output; data (.batchmill) and results (out) stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf tests/sdk/ts/node_modules tests/sdk/ts/build
 	find services shared tests alembic deploy -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

@@ -53,6 +53,12 @@ class Api(BaseModel):
 
     public_url: str | None = None
     max_upload_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+    requests_per_minute: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="of one key; default: no limit"
+    )
+    request_burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="of them at once; default: those of a minute"
+    )
 
 
 class Worker(BaseModel):

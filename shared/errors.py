@@ -29,6 +29,14 @@ class Conflict(ServiceError):
     """The thing is in a state that forbids the request; sending it again changes nothing."""
 
 
+class InProgress(ServiceError):
+    """The same request is being carried out now; sent again after `retry_after` seconds it has an answer."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class TooLarge(ServiceError):
     """The body, or a part of it, is over its limit."""
 

@@ -110,6 +110,15 @@ class HttpRequests:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._unlimited = Counter(
+            "batchmill_http_requests_unlimited",
+            "Requests of limited keys that were let in because what counts them was away.",
+            registry=self.registry,
+        )
+
+    def note_unlimited(self) -> None:
+        """One request more that was let in because what counts requests was away."""
+        self._unlimited.inc()
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request more. Methods that no page has share one label."""

@@ -30,6 +30,7 @@ class Point(StrEnum):
     DRAIN_DROPPED = "what nobody held is cancelled, what was never granted is not"
     RESULT_MADE = "the document was read, its result is not stored"
     BLOB_STORED = "the result is stored, no row names it"
+    ANSWER_KEPT = "a request did its work and kept its answer, nothing of it is committed"
     SLICE_REMOVED = "retention has removed a slice and not committed it"
     BLOBS_TAKEN = "doomed blobs are taken, none is removed"
     WEBHOOKS_TAKEN = "deliveries are taken, nothing is sent"

@@ -2,6 +2,7 @@
 
 from sqlalchemy import MetaData
 
+from shared.answers.model import Answer
 from shared.audit.model import AuditEvent
 from shared.batches.model import Batch, BatchEvent
 from shared.configurations.model import Configuration
@@ -37,6 +38,7 @@ TABLES = (
     Sweep,
     Tally,
     AuditEvent,
+    Answer,
     Fact,
     Retention,
     DoomedBlob,

@@ -27,6 +27,7 @@ class LiveStack:
     data_dir: Path
     process: subprocess.Popen[bytes]
     base_url: str
+    has_own_disk: bool = False
     _client: LlamaCloud | None = None
 
     @property
@@ -45,6 +46,12 @@ class LiveStack:
 
     def key(self, role: str) -> str:
         return (self.data_dir / f"{role}-key").read_text().strip()
+
+    @property
+    def storage_dir(self) -> Path:
+        """Where its blobs lie, as this process reaches it."""
+        inside = self.data_dir / "storage"
+        return Path(f"/proc/{self.process.pid}/root{inside}") if self.has_own_disk else inside
 
     @property
     def broker_url(self) -> str:
@@ -157,10 +164,14 @@ class LiveStack:
         assert self.sql("SELECT count(*) FROM chunks WHERE batch_id = $1::uuid", bare)[0][0] == 0
 
 
-def start_live_stack(data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None) -> LiveStack:
-    """A stack over the data folder; it serves when this answers. `env` is set for all its parts."""
+def start_live_stack(
+    data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None, disk_mb: int | None = None
+) -> LiveStack:
+    """A stack over the data folder; it serves when this answers. `env` is set for all its parts. With
+    `disk_mb` its storage is a disk of its own of that size, in memory, which only its processes see."""
     said = data_dir.parent / "said.txt"
-    stack = LiveStack(data_dir, _up(data_dir, port, said, env or {}), "")
+    inside = [] if disk_mb is None else _on_a_small_disk(data_dir / "storage", disk_mb)
+    stack = LiveStack(data_dir, _up(data_dir, port, said, env or {}, inside), "", disk_mb is not None)
     deadline = time.monotonic() + 60
     while "is up" not in said.read_text():
         assert stack.process.poll() is None, "the stack ended while starting"
@@ -170,8 +181,20 @@ def start_live_stack(data_dir: Path, *, port: int = 0, env: Mapping[str, str] | 
     return stack
 
 
-def _up(data_dir: Path, port: int, said: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _on_a_small_disk(folder: Path, size_mb: int) -> list[str]:
+    """What to put before a command for it to find a small disk at `folder`; it needs no rights."""
+    folder.mkdir(mode=0o700, parents=True)
+    folder.parent.chmod(0o700)
+    mount = f'mount -t tmpfs -o size={size_mb}m,mode=0700 tmpfs "$0" && exec "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(folder)]
+
+
+def _up(
+    data_dir: Path, port: int, said: Path, env: Mapping[str, str], inside: Sequence[str]
+) -> subprocess.Popen[bytes]:
     outside = {k: v for k, v in os.environ.items() if not k.startswith("BATCHMILL_")}
     command = [sys.executable, "-m", "services.cli", "up", "--port", str(port), "--data-dir", str(data_dir)]
     with said.open("wb") as out:
-        return subprocess.Popen(command, env={**outside, **env}, stdout=out, start_new_session=True)
+        return subprocess.Popen(
+            [*inside, *command], env={**outside, **env}, stdout=out, start_new_session=True
+        )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import Depends, FastAPI
 
@@ -19,10 +20,14 @@ from services.api import (
     files,
     health,
     metrics,
+    openapi,
     parse,
     projects,
+    reference,
+    repeats,
     webhook_configs,
 )
+from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
 from services.api.middleware import (
@@ -33,6 +38,7 @@ from services.api.middleware import (
     RequestIds,
 )
 from services.api.plain_text import only_text
+from services.api.request_limits import RequestLimits
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -78,6 +84,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
         version=__version__,
         lifespan=_lifespan(settings, queue),
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Depends(only_text)],
     )
     # The last one added is the outermost.
@@ -89,9 +97,25 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)
+    repeats.install(app)
     for page in PAGES:
         app.include_router(page.router)
+    reference.install(app)
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what FastAPI does not know of it; made once."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = made()
+        if openapi.PROBLEM not in document["components"]["schemas"]:
+            openapi.complete(document)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
@@ -108,6 +132,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             max_upload_bytes=settings.api.max_upload_bytes,
             webhooks=open_gate(settings),
         )
+        app.state.request_limits = limits = _request_limits(settings, app.state.requests)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
@@ -115,6 +140,13 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             yield
         finally:
             await gate.close()
+            await limits.close()
             await resources.close()
 
     return lifespan
+
+
+def _request_limits(settings: Settings, requests: HttpRequests) -> RequestLimits:
+    per_minute = settings.api.requests_per_minute
+    default = None if per_minute is None else Allowance(per_minute, settings.api.request_burst or per_minute)
+    return RequestLimits(counters_of(settings.broker_url()), default, requests)

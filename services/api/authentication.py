@@ -1,9 +1,16 @@
 """Where a request carries its API key."""
 
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import Request
 
-COOKIE = "session"
+COOKIE_NAME = "session"
 SCHEME = "bearer"
+
+# For the OpenAPI document; `token_of` reads the key.
+BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="A key of a project or an operator.")
+COOKIE = APIKeyCookie(
+    name=COOKIE_NAME, auto_error=False, scheme_name="session", description="The same key, for browsers."
+)
 
 
 def token_of(request: Request) -> str | None:
@@ -15,4 +22,4 @@ def token_of(request: Request) -> str | None:
     if header:
         scheme, _, token = header.strip().partition(" ")
         return token.strip() or None if scheme.lower() == SCHEME else None
-    return request.cookies.get(COOKIE) or None
+    return request.cookies.get(COOKIE_NAME) or None

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from services.api.batch_shape import BASE, BatchOut, ThresholdIn, show
 from services.api.dependencies import ProjectId, TheCaller, Uow
+from services.api.repeats import Once
 from shared import ids
 from shared.batches import redrive as batch_redrive
 from shared.batches import steering
@@ -37,11 +38,14 @@ class BatchPatch(BaseModel):
 
 
 @router.post(BASE + "/{batch_id}/redrive", status_code=201)
-async def redrive(uow: Uow, project_id: ProjectId, batch_id: str, asked: RedriveIn | None = None) -> BatchOut:
+async def redrive(
+    uow: Uow, project_id: ProjectId, once: Once, batch_id: str, asked: RedriveIn | None = None
+) -> BatchOut:
     """Open a new batch over files of a final one, with its configuration. The same request within a minute,
     or while that new batch is open, is answered with it. Not final, or no such file: 409."""
     kind = RedriveKind[(asked or RedriveIn()).files.name]
-    return show(await batch_redrive.redrive_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id), kind))
+    made = await batch_redrive.redrive_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id), kind)
+    return await once.keep(show(made))
 
 
 @router.post(BASE + "/{batch_id}/pause")

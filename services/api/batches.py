@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from services.api.batch_shape import BASE, BatchConfig, BatchOut, ThresholdIn, show, show_progress
 from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, TheGate, Uow, known_ids
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from shared import ids
 from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
@@ -54,7 +55,7 @@ def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
 
 
 @router.post(BASE, status_code=201)
-async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: BatchIn) -> BatchOut:
+async def create(uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: BatchIn) -> BatchOut:
     """Open a batch over a directory; it starts by itself. Its webhooks are told of the batch; those of its
     configuration of its jobs."""
     webhooks = await webhook_service.endpoints_asked(
@@ -69,7 +70,7 @@ async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: BatchIn)
         threshold=None if asked.failure_threshold is None else asked.failure_threshold.meant(),
         webhooks=webhooks,
     )
-    return show(batch)
+    return await once.keep(show(batch))
 
 
 @router.get(BASE)

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import ProjectId, ProjectPage, TheGate, Uow
+from services.api.dependencies import ProjectId, ProjectPage, Several, TheGate, Uow
 from services.api.paging import PageOf
+from services.api.repeats import Once
+from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import service as configuration_service
 from shared.configurations.model import Configuration
@@ -39,7 +41,7 @@ class ConfigurationChanges(BaseModel):
 class ConfigurationQuery(BaseModel):
     """What a list is narrowed by. One version of a name is kept, so `latest_only` changes nothing here."""
 
-    product_type: list[Product] | None = None
+    product_type: Annotated[list[Product] | None, Several] = None
     name: str | None = None
     latest_only: bool = False
 
@@ -57,9 +59,9 @@ class ConfigurationOut(BaseModel):
 
     id: str
     name: str
-    product_type: str
+    product_type: Product
     version: str
-    parameters: dict[str, Any]
+    parameters: Annotated[dict[str, Any], ShownAs(Parameters)]
     created_at: datetime
     updated_at: datetime
     # Not of the contract: what a preset does here, in plain words.
@@ -82,7 +84,7 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
     return ConfigurationOut(
         id=ids.show(ids.Kind.CONFIGURATION, found.id),
         name=found.name,
-        product_type=found.product_type,
+        product_type=Product(found.product_type),
         version=found.updated_at.astimezone(UTC).isoformat(),
         parameters=webhook_service.shown(found.parameters),
         created_at=found.created_at,
@@ -91,13 +93,14 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
 
 
 @router.post(BASE, status_code=201)
-async def save(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ConfigurationIn) -> ConfigurationOut:
+async def save(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ConfigurationIn
+) -> ConfigurationOut:
     """Save; the same name and product again replaces the parameters and moves the version."""
-    return show(
-        await configuration_service.save_configuration(
-            uow, project_id=project_id, name=asked.name, parameters=asked.parameters, gate=gate
-        )
+    saved = await configuration_service.save_configuration(
+        uow, project_id=project_id, name=asked.name, parameters=asked.parameters, gate=gate
     )
+    return await once.keep(show(saved))
 
 
 @router.get(BASE)

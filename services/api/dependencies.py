@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 
-from services.api.authentication import token_of
+from services.api.authentication import BEARER, COOKIE, token_of
 from services.api.downloads import Links
 from services.api.free_space import FreeSpace
 from services.api.paging import PageAsk, filters_of, read_token
 from services.api.plain_text import check_text
+from services.api.request_limits import RequestLimits
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -71,16 +72,29 @@ Storage = Annotated[BlobStorage, Depends(storage)]
 Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
 
 
-async def caller(request: Request, uow: Uow) -> Caller:
-    """Whoever's key the request carries. Too many wrong ones from one address: `TooMany`."""
+async def caller(
+    request: Request,
+    response: Response,
+    uow: Uow,
+    _bearer: Annotated[object, Security(BEARER)] = None,
+    _cookie: Annotated[object, Security(COOKIE)] = None,
+) -> Caller:
+    """Whoever's key the request carries. Too many wrong ones from one address, or too many requests of a
+    right one: `TooMany`."""
     token = token_of(request)
     try:
-        return await project_service.authenticate(uow, token)
+        who = await project_service.authenticate(uow, token)
     except Unauthenticated:
         if token:
             wrong: WrongKeys = request.app.state.wrong_keys
             wrong.note(request.client.host if request.client is not None else "")
         raise
+    limits: RequestLimits = request.app.state.request_limits
+    if (allowance := limits.allowance_of(who)) is not None:
+        # No transaction is open while another server is asked (law 2).
+        await uow.commit()
+        await limits.ask(request, response, who, allowance)
+    return who
 
 
 TheCaller = Annotated[Caller, Depends(caller)]
@@ -159,13 +173,28 @@ def _as_utc(moment: datetime) -> datetime:
         raise ValueError("this moment is outside the calendar") from None
 
 
-def _plus(raw: Any) -> Any:
+def _as_written(raw: Any) -> Any:
+    if isinstance(raw, datetime):
+        return raw
+    # A number would be taken for the seconds or milliseconds since 1970, whichever looks nearer.
+    if not isinstance(raw, str) or raw.strip().replace(".", "", 1).lstrip("+-").isdigit():
+        raise ValueError("a time is written like 2026-01-31T12:00:00Z")
     # A '+' that was not percent-encoded arrives as a space: 2026-01-01T00:00:00 02:00.
-    return raw.replace(" ", "+") if isinstance(raw, str) and "T" in raw else raw
+    return raw.replace(" ", "+") if "T" in raw else raw
 
 
-Moment = Annotated[datetime, BeforeValidator(_plus), AfterValidator(_as_utc)]
+Moment = Annotated[datetime, BeforeValidator(_as_written), AfterValidator(_as_utc)]
 """A time on the wire; one without an offset is UTC (contract 0)."""
+
+
+def _apart(raw: Any) -> Any:
+    if not isinstance(raw, list):
+        return raw
+    return [part.strip() for text in raw for part in (text.split(",") if isinstance(text, str) else [text])]
+
+
+Several = BeforeValidator(_apart)
+"""`Annotated[list[...], Several]`: a repeated parameter, a comma list, or both."""
 
 
 def known_ids(kind: ids.Kind, texts: list[str] | None) -> list[UUID] | None:
@@ -194,9 +223,18 @@ def read_json(model: type[BaseModel], text: str, *where: str) -> Any:
     return asked
 
 
-def page_of(request: Request, tenant: UUID, size: int | None, token: str | None, *, count: bool) -> PageAsk:
-    """The page that the query asks for; its token belongs to `tenant`'s list with these filters."""
+def page_of(
+    request: Request,
+    tenant: UUID,
+    size: int | None,
+    token: str | None,
+    *,
+    count: bool,
+    body: str | None = None,
+) -> PageAsk:
+    """The page that is asked for; its token belongs to `tenant`'s list with these filters, those of a `body`
+    included."""
     signer = door(request).signer
-    filters = filters_of(request, tenant)
+    filters = filters_of(request, tenant, body)
     after = None if token is None else read_token(signer, token, filters)
     return PageAsk(within_bounds(size), after, count, filters, signer)

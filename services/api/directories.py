@@ -1,13 +1,14 @@
 """Directories (contract 2.1)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import Moment, ProjectId, ProjectPage, Uow
+from services.api.dependencies import Moment, ProjectId, ProjectPage, Several, Uow
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from shared import ids
 from shared.directories import service as directory_service
 from shared.directories.model import Directory
@@ -44,7 +45,7 @@ class DirectoryQuery(BaseModel):
 
     name: str | None = None
     type: Kind | None = None
-    types: list[Kind] | None = None
+    types: Annotated[list[Kind] | None, Several] = None
     include_deleted: bool = False
 
 
@@ -54,7 +55,7 @@ class DirectoryOut(BaseModel):
     id: str
     name: str
     project_id: str
-    type: str
+    type: Kind
     description: str | None
     created_at: datetime
     updated_at: datetime
@@ -79,7 +80,7 @@ def show(directory: Directory) -> DirectoryOut:
         id=ids.show(ids.Kind.DIRECTORY, directory.id),
         name=directory.name,
         project_id=ids.show(ids.Kind.PROJECT, directory.project_id),
-        type=directory.type,
+        type=cast("Kind", directory.type),
         description=directory.description,
         created_at=directory.created_at,
         updated_at=directory.updated_at,
@@ -93,7 +94,7 @@ def show(directory: Directory) -> DirectoryOut:
 
 
 @router.post(BASE, status_code=201)
-async def create(uow: Uow, project_id: ProjectId, asked: DirectoryIn) -> DirectoryOut:
+async def create(uow: Uow, project_id: ProjectId, once: Once, asked: DirectoryIn) -> DirectoryOut:
     """A new directory; its name need not be unique."""
     made = await directory_service.open_directory(
         uow,
@@ -105,7 +106,7 @@ async def create(uow: Uow, project_id: ProjectId, asked: DirectoryIn) -> Directo
         connector_subscription_id=asked.connector_subscription_id,
         system_metadata=asked.system_metadata,
     )
-    return show(made)
+    return await once.keep(show(made))
 
 
 @router.get(BASE)

@@ -26,6 +26,7 @@ from services.api.paging import PageOf
 from services.api.plain_text import check_text
 from services.api.uploads import Form, form_of
 from shared import ids
+from shared.batches import service as batch_service
 from shared.directories import service as directory_service
 from shared.directories.model import DirectoryFile
 from shared.directories.service import EntryFilters
@@ -56,6 +57,12 @@ class EntryChanges(BaseModel):
     unique_id: str | None = None
     metadata: dict[str, Any] | None = None
     target_directory_id: str | None = None
+
+
+class EntriesToDelete(BaseModel):
+    """Files of one directory."""
+
+    directory_file_ids: Annotated[list[str], Field(min_length=1, max_length=100)]
 
 
 class EntryQuery(BaseModel):
@@ -91,7 +98,7 @@ class EntryOut(BaseModel):
     unique_id: str
     file_id: str
     external_file_id: str | None
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
@@ -108,7 +115,7 @@ def show(entry: DirectoryFile, links: Links | None = None) -> EntryOut:
         unique_id=entry.unique_id,
         file_id=ids.show(ids.Kind.FILE, entry.file_id),
         external_file_id=entry.external_file_id,
-        metadata=entry.file_metadata,
+        metadata=entry.file_metadata or {},
         created_at=entry.created_at,
         updated_at=entry.updated_at,
         deleted_at=entry.deleted_at,
@@ -215,15 +222,26 @@ async def get(
 async def change(
     uow: Uow, project_id: ProjectId, directory_id: str, directory_file_id: str, asked: EntryChanges
 ) -> EntryOut:
-    """Another name, unique_id or metadata. Moving it to another directory is not possible yet: 400."""
+    """Another name, unique_id or metadata; with `target_directory_id` it moves there, and keeps its id.
+    While a batch that is not final reads the directory, a move is 409."""
+    changes = asked.model_dump(exclude_unset=True, exclude={"target_directory_id"})
+    source, entry = _place(directory_id, directory_file_id)
     if asked.target_directory_id is not None:
-        raise InvalidInput(
-            "Files cannot be moved between directories here yet. Add the file to the other directory "
-            "by its file_id, then delete this one."
-        )
-    changes = asked.model_dump(exclude_unset=True)
-    place = _place(directory_id, directory_file_id)
-    return show(await directory_service.change_entry(uow, project_id, *place, changes))
+        target = ids.parse(ids.Kind.DIRECTORY, asked.target_directory_id)
+        if target != source:
+            await batch_service.move_file(
+                uow, project_id, source, entry, target, unique_id=changes.pop("unique_id", None)
+            )
+        source = target
+    return show(await directory_service.change_entry(uow, project_id, source, entry, changes))
+
+
+@router.post(BASE + "/bulk-delete", status_code=204)
+async def delete_many(uow: Uow, project_id: ProjectId, directory_id: str, asked: EntriesToDelete) -> None:
+    """Take up to 100 files out, all or none: one that is not in this directory is 404."""
+    entries = [ids.parse(ids.Kind.DIRECTORY_FILE, one) for one in asked.directory_file_ids]
+    directory = ids.parse(ids.Kind.DIRECTORY, directory_id)
+    await directory_service.delete_entries(uow, project_id, directory, entries)
 
 
 @router.delete(ONE, status_code=204)

@@ -6,7 +6,7 @@ import time
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -20,6 +20,9 @@ LIFE_S: Final = 3_600
 LONGEST_S: Final = 7 * 24 * 3_600
 PURPOSE: Final = "download"
 PATH: Final = "/api/v1/beta/files/{file_id}/download"
+BYTES: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"application/octet-stream": {}}}}
+PART_PURPOSE: Final = "part"
+PART_PATH: Final = "/api/v2/parse/{job_id}/content/{part}"
 
 
 class PresignedUrl(BaseModel):
@@ -30,6 +33,14 @@ class PresignedUrl(BaseModel):
     form_fields: dict[str, str] | None = None
 
 
+class LinkQuery(BaseModel):
+    """What a link carries."""
+
+    project_id: str
+    expires: int
+    signature: str
+
+
 @dataclass(frozen=True, slots=True)
 class Links:
     """Makes links below `base`, the address under which callers reach this server."""
@@ -38,10 +49,27 @@ class Links:
     signer: Signer = field(repr=False)
 
     def to(self, project_id: UUID, file_id: UUID, *, life_s: int | None = None) -> PresignedUrl:
-        """A link for `life_s` seconds: an hour unless said, a week at most."""
+        """A link to a file for `life_s` seconds: an hour unless said, a week at most."""
         life = LIFE_S if life_s is None or life_s < 1 else min(life_s, LONGEST_S)
+        path = PATH.format(file_id=show(Kind.FILE, file_id))
+        return self._link(PURPOSE, path, project_id, file_id.bytes, life)
+
+    def to_part(self, project_id: UUID, job_id: UUID, part: str) -> PresignedUrl:
+        """A link to a part of a parse job's result, for an hour."""
+        path = PART_PATH.format(job_id=show(Kind.PARSE_JOB, job_id), part=part)
+        return self._link(PART_PURPOSE, path, project_id, _of_part(job_id, part), LIFE_S)
+
+    def check(self, project_id: UUID, file_id: UUID, expires: int, signature: str) -> None:
+        """Refuses a link to a file that we did not make, or that has ended (`NotAllowed`)."""
+        self._check(PURPOSE, project_id, file_id.bytes, expires, signature)
+
+    def check_part(self, project_id: UUID, job_id: UUID, part: str, expires: int, signature: str) -> None:
+        """The same for a part of a parse job's result."""
+        self._check(PART_PURPOSE, project_id, _of_part(job_id, part), expires, signature)
+
+    def _link(self, purpose: str, path: str, project_id: UUID, thing: bytes, life: int) -> PresignedUrl:
         expires = int(time.time()) + life
-        signature = self.signer.sign(PURPOSE, _payload(project_id, file_id, expires))
+        signature = self.signer.sign(purpose, _payload(project_id, thing, expires))
         query = urlencode(
             {
                 "project_id": show(Kind.PROJECT, project_id),
@@ -49,16 +77,14 @@ class Links:
                 "signature": base64.urlsafe_b64encode(signature).rstrip(b"=").decode(),
             }
         )
-        path = PATH.format(file_id=show(Kind.FILE, file_id))
         return PresignedUrl(url=f"{self.base}{path}?{query}", expires_at=datetime.fromtimestamp(expires, UTC))
 
-    def check(self, project_id: UUID, file_id: UUID, expires: int, signature: str) -> None:
-        """Refuses a link that we did not make, or that has ended (`NotAllowed`)."""
+    def _check(self, purpose: str, project_id: UUID, thing: bytes, expires: int, signature: str) -> None:
         try:
             raw = base64.urlsafe_b64decode(signature.encode("ascii") + b"=" * (-len(signature) % 4))
         except (binascii.Error, UnicodeEncodeError, ValueError):
             raw = b""
-        if not self.signer.holds(PURPOSE, _payload(project_id, file_id, expires), raw):
+        if not self.signer.holds(purpose, _payload(project_id, thing, expires), raw):
             raise NotAllowed("This link was not made by this server, or was changed.")
         if expires < time.time():
             raise NotAllowed("This link has ended. Ask for a new one.")
@@ -78,5 +104,10 @@ def safe_headers(name: str) -> dict[str, str]:
     }
 
 
-def _payload(project_id: UUID, file_id: UUID, expires: int) -> bytes:
-    return project_id.bytes + file_id.bytes + str(expires).encode()
+def _payload(project_id: UUID, thing: bytes, expires: int) -> bytes:
+    return project_id.bytes + thing + str(expires).encode()
+
+
+def _of_part(job_id: UUID, part: str) -> bytes:
+    # The NUL keeps a digit of the expiry from being one of the name.
+    return job_id.bytes + part.encode() + b"\x00"

@@ -24,6 +24,7 @@ STATUS: Final[Mapping[type[errors.ServiceError], int]] = {
     errors.NotAllowed: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.InProgress: 409,
     errors.TooLarge: 413,
     errors.TooMany: 429,
     errors.Unavailable: 503,
@@ -70,15 +71,17 @@ def answer_unexpected(error: BaseException, request_id: str) -> Response:
     return _body(500, f"The server failed on this request. Its log tells why under the id {request_id}.")
 
 
-def _refusal(_request: Request, error: Exception) -> Response:
+def _refusal(request: Request, error: Exception) -> Response:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = dict(getattr(request.state, "limit_headers", {}))
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.Conflict):
         # Without it the SDKs send a 409 again five times over 15 s, and nothing changes (contract 1).
         headers["x-should-retry"] = "false"
-    if isinstance(error, errors.TooMany | errors.StorageFull):
+    if isinstance(error, errors.InProgress):
+        headers["x-should-retry"] = "true"
+    if isinstance(error, errors.TooMany | errors.StorageFull | errors.InProgress):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, errors.Unavailable):
         headers["retry-after"] = str(RETRY_AFTER_S)
@@ -114,14 +117,16 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """What its path answers to; the router tells of the first of its pages only."""
+    """What its path answers to; the router tells of the first of its pages only. `/files/upload` is a page of
+    its own, and not the file with the id 'upload'."""
     path = request.scope["path"]
-    found: set[str] = set()
+    found: dict[int, set[str]] = {}
     for route in iter_route_contexts(request.app.routes):
         pattern = getattr(route, "path_regex", None)
-        if pattern is not None and pattern.match(path):
-            found |= route.methods or set()
-    return sorted(found)
+        match = None if pattern is None else pattern.match(path)
+        if match is not None:
+            found.setdefault(len(match.groupdict()), set()).update(route.methods or ())
+    return sorted(found[min(found)]) if found else []
 
 
 def _storage_down(_request: Request, error: Exception) -> Response:

@@ -2,26 +2,32 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, TheGate, Uow, known_ids
+from services.api.extract_shape import (
+    DeletedOut,
+    ExtractJobOut,
+    ExtractStatus,
+    configuration_of,
+    metadata_of,
+    show,
+)
 from services.api.inputs import input_of
 from services.api.paging import PageOf
+from services.api.repeats import Once
+from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import options
 from shared.configurations import service as configuration_service
-from shared.configurations.options import ExtractRequest
-from shared.configurations.service import PARSE_PARAMETERS
+from shared.configurations.options import ExtractRequest, Parameters, Product
 from shared.db.repository import DEFAULT_PAGE
 from shared.errors import InvalidInput
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
-from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
 from shared.storage.port import BlobStorage
 from shared.webhooks import service as webhook_service
@@ -29,48 +35,6 @@ from shared.webhooks import service as webhook_service
 router = APIRouter(tags=["extract"])
 BASE = "/api/v2/extract"
 READ_AT_ONCE: Final = 8
-
-
-class ExtractStatus(StrEnum):
-    """The states an extract job shows."""
-
-    PENDING = "PENDING"
-    THROTTLED = "THROTTLED"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-class ExtractMetadata(BaseModel):
-    """Where values come from. `missing_fields` is not of the contract: paths of required fields that the
-    document did not give."""
-
-    field_metadata: dict[str, Any] | None
-    parse_job_id: str | None
-    parse_tier: str | None
-    missing_fields: list[str]
-
-
-class ExtractJobOut(BaseModel):
-    """An extract job on the wire."""
-
-    id: str
-    project_id: str
-    status: ExtractStatus
-    file_input: str
-    created_at: datetime
-    updated_at: datetime
-    configuration: dict[str, Any] | None = None
-    configuration_id: str | None = None
-    error_message: str | None = None
-    extract_result: dict[str, Any] | list[Any] | None = None
-    extract_metadata: ExtractMetadata | None = None
-    # What did the work, in words, and the note that goes with it.
-    metadata: dict[str, Any] | None = None
-    usage: None = None
-    # Not of the contract: the code alone, for programs.
-    error_code: str | None = None
 
 
 class ExtractQuery(BaseModel):
@@ -93,6 +57,22 @@ class SchemaBody(BaseModel):
     data_schema: dict[str, Any]
 
 
+class SchemaWish(BaseModel):
+    """What a schema is to be made from."""
+
+    name: Annotated[str, Field(max_length=255)] | None = None
+    prompt: str | None = None
+    file_id: str | None = None
+    data_schema: dict[str, Any] | None = None
+
+
+class GeneratedOut(BaseModel):
+    """A body for `POST /api/v1/beta/configurations`."""
+
+    name: str
+    parameters: Annotated[dict[str, Any], ShownAs(Parameters)]
+
+
 def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     kind = asked.document_input_type
@@ -107,26 +87,10 @@ def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
     )
 
 
-def show(view: JobView) -> ExtractJobOut:
-    """The job as the contract has it, without what it made: the failure code stands before its message."""
-    message = view.error_message
-    if view.error_code is not None:
-        message = f"{view.error_code}: {message}" if message else view.error_code
-    return ExtractJobOut(
-        id=ids.show(ids.Kind.EXTRACT_JOB, view.id),
-        project_id=ids.show(ids.Kind.PROJECT, view.project_id),
-        status=ExtractStatus(view.status),
-        file_input=view.file_input or ids.show(ids.Kind.FILE, view.file_id),
-        created_at=view.created_at,
-        updated_at=view.updated_at,
-        configuration_id=view.configuration_id,
-        error_message=message,
-        error_code=view.error_code,
-    )
-
-
 @router.post(BASE)
-async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ExtractRequest) -> ExtractJobOut:
+async def create(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ExtractRequest
+) -> ExtractJobOut:
     """Extract from a file that was uploaded before, or from what a parse job made."""
     parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
     webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
@@ -138,7 +102,7 @@ async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ExtractR
         configuration_id=asked.configuration_id,
         webhooks=webhooks,
     )
-    return show(view)
+    return await once.keep(show(view))
 
 
 @router.get(BASE)
@@ -213,14 +177,13 @@ async def delete(
     project_id: ProjectId,
     job_id: str,
     force: Annotated[bool, Query(description="Cancel it first if it is not final.")] = False,  # noqa: FBT002
-) -> dict[str, str]:
+) -> DeletedOut:
     """Hide a job that is final; one that is not: 409, unless `force` cancels it first."""
     wanted = ids.parse(ids.Kind.EXTRACT_JOB, job_id)
     await job_service.delete_job(uow, project_id, JobType.EXTRACT, wanted, force=force)
-    return {
-        "id": ids.show(ids.Kind.EXTRACT_JOB, wanted),
-        "project_id": ids.show(ids.Kind.PROJECT, project_id),
-    }
+    return DeletedOut(
+        id=ids.show(ids.Kind.EXTRACT_JOB, wanted), project_id=ids.show(ids.Kind.PROJECT, project_id)
+    )
 
 
 @router.post(BASE + "/schema/validation")
@@ -230,34 +193,23 @@ async def validate_schema(_project: ProjectId, asked: SchemaBody) -> SchemaBody:
     return asked
 
 
-@router.post(BASE + "/schema/generate", response_model=None)
-async def generate_schema(_project: ProjectId, _asked: dict[str, Any]) -> NoReturn:
-    """Not possible here: a model would have to write the schema."""
-    raise InvalidInput(
-        "Generating a schema is not available on this server. Write the data_schema, and look at it with "
-        "POST /api/v2/extract/schema/validation."
-    )
+@router.post(BASE + "/schema/generate")
+async def generate_schema(_project: ProjectId, asked: SchemaWish) -> GeneratedOut:
+    """A body for saving a configuration with the schema that is sent, if an extraction can work with it. A
+    `prompt` or a `file_id` is 400: a model would have to write the schema."""
+    if asked.prompt is not None or asked.file_id is not None or asked.data_schema is None:
+        raise InvalidInput(
+            "Generating a schema is not available on this server: a model would have to write it. Send a "
+            "data_schema alone, or look at one with POST /api/v2/extract/schema/validation."
+        )
+    await configuration_service.check_data_schema(asked.data_schema)
+    parameters = {"product_type": Product.EXTRACT.value, "data_schema": asked.data_schema}
+    return GeneratedOut(name=asked.name or _name_of(asked.data_schema), parameters=parameters)
 
 
-def configuration_of(view: JobView) -> dict[str, Any] | None:
-    """The snapshot that the job runs with, without what the server added for itself."""
-    if view.config is None:
-        return None
-    return {
-        name: value for name, value in view.config.items() if name not in (PARSE_PARAMETERS, "product_type")
-    }
-
-
-def metadata_of(view: JobView, document: ResultDocument) -> ExtractMetadata:
-    """`extract_metadata` of contract 2.6."""
-    assert document.extraction is not None
-    parse: Mapping[str, Any] = (view.config or {}).get(PARSE_PARAMETERS) or {}
-    return ExtractMetadata(
-        field_metadata=dict(document.extraction.fields),
-        parse_job_id=None if view.parse_job_id is None else ids.show(ids.Kind.PARSE_JOB, view.parse_job_id),
-        parse_tier=document.job_metadata.get("tier") or parse.get("tier"),
-        missing_fields=list(document.extraction.missing_fields),
-    )
+def _name_of(schema: Mapping[str, Any]) -> str:
+    title = schema.get("title")
+    return title[:255] if isinstance(title, str) and title else "extraction"
 
 
 async def _add_metadata(

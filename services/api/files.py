@@ -1,5 +1,6 @@
 """Files: upload, list, read, delete (contract 2.3)."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -18,10 +19,12 @@ from services.api.dependencies import (
     TheLinks,
     Uow,
     known_ids,
+    page_of,
 )
+from services.api.downloads import BYTES, LinkQuery, Links, PresignedUrl, safe_headers
 from services.api.downloads import PATH as DOWNLOAD
-from services.api.downloads import Links, PresignedUrl, safe_headers
 from services.api.paging import PageOf
+from services.api.repeats import OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.errors import InvalidInput, NotFound
@@ -63,12 +66,24 @@ class FileQuery(BaseModel):
     order_by: str | None = None
 
 
-class LinkQuery(BaseModel):
-    """What a download link carries."""
+class FileFilterIn(BaseModel):
+    """What a query is narrowed by. No file has a data source here, so `data_source_id` matches none."""
 
-    project_id: str
-    expires: int
-    signature: str
+    project_id: str | None = None
+    file_ids: list[str] | None = None
+    file_name: str | None = None
+    data_source_id: str | None = None
+    external_file_id: str | None = None
+    only_manually_uploaded: bool | None = None
+
+
+class FileQueryIn(BaseModel):
+    """A list as it is asked for by a body."""
+
+    page_size: int | None = None
+    page_token: str | None = None
+    filter: FileFilterIn | None = None
+    order_by: str | None = None
 
 
 def show(file: File, links: Links | None = None) -> FileOut:
@@ -104,7 +119,7 @@ Shown = Annotated[Callable[[File], FileOut], Depends(shown)]
 
 @router.post(BASE, status_code=201, openapi_extra=UPLOAD)
 async def create(
-    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor
+    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor, once: OnceForForm
 ) -> FileOut:
     """Upload a file. An empty one, one without a name, and a form without purpose are 400."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -117,20 +132,20 @@ async def create(
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
         await form.rest()
+        await once.begin(stored.sha256, *form.told(name))
         if not stored.size_bytes:
             raise InvalidInput("The file is empty.")
         if not form.fields.get("purpose"):
             raise InvalidInput("The form has no field 'purpose'.")
-        return show(
-            await file_service.add_file(
-                uow,
-                project_id,
-                stored,
-                name=name,
-                purpose=form.fields["purpose"],
-                external_file_id=form.fields.get("external_file_id") or None,
-            )
+        file = await file_service.add_file(
+            uow,
+            project_id,
+            stored,
+            name=name,
+            purpose=form.fields["purpose"],
+            external_file_id=form.fields.get("external_file_id") or None,
         )
+        return await once.keep(show(file))
 
 
 @router.get(BASE)
@@ -152,6 +167,31 @@ async def list_pages(
         count=page.count,
     )
     return page.answer(found, shown)
+
+
+@router.post(BASE + "/query", deprecated=True)
+async def query(request: Request, uow: Uow, project_id: ProjectId, asked: FileQueryIn) -> PageOf[FileOut]:
+    """The list, asked for by a body: older clients do so."""
+    wanted = asked.filter or FileFilterIn()
+    if wanted.project_id is not None and ids.parse(ids.Kind.PROJECT, wanted.project_id) != project_id:
+        raise NotFound(f"No project has the id {wanted.project_id[:80]!r}.")
+    body = json.dumps([wanted.model_dump(), asked.order_by])
+    page = page_of(request, project_id, asked.page_size, asked.page_token, count=False, body=body)
+    file_ids = [] if wanted.data_source_id is not None else known_ids(ids.Kind.FILE, wanted.file_ids)
+    found = await file_service.list_files(
+        uow,
+        project_id,
+        filters=FileFilters(
+            file_ids=file_ids,
+            name=wanted.file_name,
+            external_file_id=wanted.external_file_id,
+            uploaded_only=bool(wanted.only_manually_uploaded),
+        ),
+        order_by=asked.order_by,
+        size=page.size,
+        after=page.after,
+    )
+    return page.answer(found, show)
 
 
 @router.get(BASE + "/{file_id}")
@@ -182,7 +222,7 @@ async def content(
     return links.to(project_id, file.id, life_s=expires_at_seconds)
 
 
-@router.get(DOWNLOAD, response_class=StreamingResponse)
+@router.get(DOWNLOAD, response_class=StreamingResponse, responses=BYTES)
 async def download(
     uow: Uow,
     storage: Storage,

@@ -1,6 +1,9 @@
 """Is this process alive, and can it serve?"""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from services.api.dependencies import door
@@ -15,13 +18,21 @@ router = APIRouter(tags=["health"])
 PROBE = "health/probe"
 
 
+class Readiness(BaseModel):
+    """What was looked at; `down` when one of the needed is not `ok`."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    checks: dict[str, str]
+
+
 @router.get("/health")
 def alive() -> dict[str, str]:
     """Alive, and which version. Asks nothing of anyone."""
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/ready")
+@router.get("/ready", response_model=Readiness, responses={503: {"model": Readiness}})
 async def ready(request: Request) -> JSONResponse:
     """200 when requests can be served, else 503. A broker that is away degrades: work waits for the sweep,
     requests do not fail. So does a full disk: all but uploads goes on."""

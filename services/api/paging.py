@@ -56,10 +56,12 @@ class PageAsk:
         return PageOf(items=[show(row) for row in page.items], next_page_token=token, total_size=page.total)
 
 
-def filters_of(request: Request, tenant: UUID) -> bytes:
-    """A short hash of which list this is: tenant, path and filters, in whatever order they were sent."""
+def filters_of(request: Request, tenant: UUID, body: str | None = None) -> bytes:
+    """A short hash of which list this is: tenant, path and filters, in whatever order they were sent, and
+    the filters of a body, if they came in one."""
     named = sorted((k, v) for k, v in request.query_params.multi_items() if k not in _NO_FILTERS)
-    return hashlib.sha256(repr((str(tenant), request.url.path, named)).encode()).digest()[:8]
+    told = (str(tenant), request.url.path, named, *([] if body is None else [body]))
+    return hashlib.sha256(repr(told).encode()).digest()[:8]
 
 
 def write_token(signer: Signer, after: UUID, filters: bytes) -> str:

@@ -1,13 +1,12 @@
 """Parse jobs (contract 2.5)."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from services.api import inputs
 from services.api.dependencies import (
@@ -16,58 +15,44 @@ from services.api.dependencies import (
     ProjectId,
     ProjectPage,
     Storage,
+    TheCaller,
     TheDoor,
     TheGate,
+    TheLinks,
     Uow,
     known_ids,
     read_json,
 )
+from services.api.downloads import PART_PATH, LinkQuery, safe_headers
 from services.api.paging import PageOf
+from services.api.parse_parts import BY_KEY, PART, contents, expanded, file_of, needs_result, wanted_parts
+from services.api.parse_shape import (
+    DeletedOut,
+    LatestVersions,
+    ParseJobOut,
+    ParseResultOut,
+    ParseStatus,
+    ParseVersionsOut,
+    show,
+)
+from services.api.repeats import Once, OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.configurations import options
 from shared.configurations import service as configuration_service
-from shared.configurations.options import ParseRequest
+from shared.configurations.options import LATEST_VERSIONS, ParseRequest
 from shared.db.unit_of_work import UnitOfWork
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.model import File
-from shared.jobs import result as results
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
-from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
 from shared.webhooks import service as webhook_service
 from shared.webhooks.service import Endpoint
 
 router = APIRouter(tags=["parse"])
 BASE = "/api/v2/parse"
-
-
-class ParseStatus(StrEnum):
-    """The states a parse job shows."""
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-class ParseJobOut(BaseModel):
-    """A parse job on the wire."""
-
-    id: str
-    project_id: str
-    status: ParseStatus
-    created_at: datetime
-    updated_at: datetime
-    error_message: str | None
-    name: str | None
-    tier: str | None
-    user_metadata: dict[str, str] | None
-    # Not of the contract: the code alone, for programs.
-    error_code: str | None = None
 
 
 class ParseQuery(BaseModel):
@@ -77,22 +62,6 @@ class ParseQuery(BaseModel):
     job_ids: list[str] | None = None
     created_at_on_or_after: Moment | None = None
     created_at_on_or_before: Moment | None = None
-
-
-class ParseResultOut(BaseModel):
-    """A job and what was asked to be expanded; the rest is null, and all of it until the job is COMPLETED."""
-
-    job: ParseJobOut
-    text: dict[str, Any] | None = None
-    markdown: dict[str, Any] | None = None
-    items: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
-    forms: dict[str, Any] | None = None
-    text_full: str | None = None
-    markdown_full: str | None = None
-    job_metadata: dict[str, Any] | None = None
-    result_content_metadata: dict[str, Any] | None = None
-    images_content_metadata: dict[str, Any] | None = None
 
 
 def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
@@ -105,28 +74,10 @@ def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
     )
 
 
-def show(view: JobView) -> ParseJobOut:
-    """The job as the contract has it: the failure code stands before its message."""
-    config = view.config or {}
-    message = view.error_message
-    if view.error_code is not None:
-        message = f"{view.error_code}: {message}" if message else view.error_code
-    return ParseJobOut(
-        id=ids.show(ids.Kind.PARSE_JOB, view.id),
-        project_id=ids.show(ids.Kind.PROJECT, view.project_id),
-        status=ParseStatus(view.status),
-        created_at=view.created_at,
-        updated_at=view.updated_at,
-        error_message=message,
-        name=view.name,
-        tier=config.get("tier"),
-        user_metadata=config.get("user_metadata"),
-        error_code=view.error_code,
-    )
-
-
 @router.post(BASE)
-async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ParseRequest) -> ParseJobOut:
+async def create(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ParseRequest
+) -> ParseJobOut:
     """Parse a file that was uploaded before."""
     if asked.source_url is not None:
         raise InvalidInput(
@@ -137,12 +88,17 @@ async def create(uow: Uow, gate: TheGate, project_id: ProjectId, asked: ParseReq
     parameters = await configuration_service.resolve_request(uow, project_id, asked)
     webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     file = await inputs.file_of(uow, project_id, asked.file_id)
-    return show(await _open(uow, file, parameters, webhooks))
+    return await once.keep(show(await _open(uow, file, parameters, webhooks)))
 
 
 @router.post(BASE + "/upload", openapi_extra=form_of("file", "configuration", required=("configuration",)))
 async def upload(
-    request: Request, uow: Uow, gate: TheGate, project_id: ProjectId, storage: Storage, door: TheDoor
+    request: Request,
+    uow: Uow,
+    project_id: ProjectId,
+    storage: Storage,
+    door: TheDoor,
+    once: OnceForForm,
 ) -> ParseJobOut:
     """Upload a file and parse it: the form's `configuration` is the body of a parse request as text."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -153,6 +109,7 @@ async def upload(
     name = file_service.clean_name(part.name)
     async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
         await form.rest()
+        await once.begin(stored.sha256, *form.told(name))
         if not stored.size_bytes:
             raise InvalidInput("The file is empty.")
         if not form.fields.get("configuration"):
@@ -161,9 +118,10 @@ async def upload(
         if asked.source_url is not None or asked.file_id is not None:
             raise InvalidInput("The form brings its own file: leave file_id and source_url out.")
         parameters = await configuration_service.resolve_request(uow, project_id, asked)
-        webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
+        brought = options.webhooks_of(asked)
+        webhooks = await webhook_service.endpoints_asked(uow, door.webhooks, project_id, *brought)
         file = await file_service.add_file(uow, project_id, stored, name=name, purpose="parse")
-        return show(await _open(uow, file, parameters, webhooks))
+        return await once.keep(show(await _open(uow, file, parameters, webhooks)))
 
 
 @router.get(BASE)
@@ -186,24 +144,65 @@ async def list_pages(
     return page.answer(found, show)
 
 
+@router.get(BASE + "/versions")
+async def versions(_who: TheCaller) -> ParseVersionsOut:
+    """The version that `latest` means, by tier. An older date is accepted too; one engine does the work."""
+    latest = LatestVersions(**LATEST_VERSIONS)
+    return ParseVersionsOut(**{tier: [date] for tier, date in LATEST_VERSIONS.items()}, latest=latest)
+
+
 @router.get(BASE + "/{job_id}")
 async def get(
-    uow: Uow, project_id: ProjectId, job_id: str, expand: Expand, storage: Storage
+    uow: Uow,
+    project_id: ProjectId,
+    job_id: str,
+    expand: Expand,
+    storage: Storage,
+    links: TheLinks,
+    _image_filenames: Annotated[
+        str | None, Query(alias="image_filenames", description="Pictures are not saved here.")
+    ] = None,
 ) -> ParseResultOut:
     """One job; before it is COMPLETED, and after it failed, whatever is expanded is null."""
     wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
     view = await job_service.get_job(uow, project_id, JobType.PARSE, wanted)
     answer = ParseResultOut(job=show(view))
-    if expand & EXPANDED.keys():
-        # No transaction stays open while the storage is read (law 2).
-        await uow.commit()
-        document = await job_service.read_result(storage, view)
-        if document is not None:
-            parts = await asyncio.to_thread(_expanded, document, expand)
-            if view.reused and "job_metadata" in parts:
-                parts["job_metadata"] |= {"reused": True}
-            answer = answer.model_copy(update=parts)
-    return answer
+    if not needs_result(expand):
+        return answer
+    # No transaction stays open while the storage is read (law 2).
+    await uow.commit()
+    document = await job_service.read_result(storage, view)
+    if document is None:
+        return answer
+    found = await asyncio.to_thread(expanded, document, expand)
+    if view.reused and "job_metadata" in found:
+        found["job_metadata"] |= {"reused": True}
+    if parts := wanted_parts(expand):
+        found["result_content_metadata"] = await asyncio.to_thread(
+            contents, document, parts, links, project_id, wanted
+        )
+    return answer.model_copy(update=found)
+
+
+@router.get(PART_PATH, response_class=Response, responses=PART)
+async def download_part(
+    uow: Uow, storage: Storage, links: TheLinks, job_id: str, part: str, link: Annotated[LinkQuery, Query()]
+) -> Response:
+    """A part of a result as a file, for whoever holds a link: no key is asked for."""
+    tenant = ids.parse(ids.Kind.PROJECT, link.project_id)
+    wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
+    links.check_part(tenant, wanted, part, link.expires, link.signature)
+    view = await job_service.get_job(uow, tenant, JobType.PARSE, wanted)
+    await uow.commit()
+    document = await job_service.read_result(storage, view)
+    raw = None
+    if document is not None and part in BY_KEY:
+        raw = await asyncio.to_thread(file_of, document, BY_KEY[part])
+    if raw is None:
+        raise NotFound(f"This job has no {part[:80]!r}.")
+    kind = BY_KEY[part]
+    headers = safe_headers(f"{view.name}.{part}.{kind.suffix}")
+    return Response(raw, media_type=kind.media_type, headers=headers)
 
 
 @router.post(BASE + "/{job_id}/cancel")
@@ -220,37 +219,14 @@ async def delete(
     project_id: ProjectId,
     job_id: str,
     force: Annotated[bool, Query(description="Cancel it first if it is not final.")] = False,  # noqa: FBT002
-) -> dict[str, str]:
+) -> DeletedOut:
     """Hide a job that is final; one that is not: 409, unless `force` cancels it first. Its result is no
     longer reused; jobs that share it keep it."""
     wanted = ids.parse(ids.Kind.PARSE_JOB, job_id)
     await job_service.delete_job(uow, project_id, JobType.PARSE, wanted, force=force)
-    return {
-        "id": ids.show(ids.Kind.PARSE_JOB, wanted),
-        "project_id": ids.show(ids.Kind.PROJECT, project_id),
-    }
-
-
-def _pages(pages: list[dict[str, Any]] | None) -> dict[str, Any] | None:
-    return None if pages is None else {"pages": pages}
-
-
-EXPANDED: Final[Mapping[str, Callable[[ResultDocument], Any]]] = {
-    "text": lambda document: _pages(results.text_pages(document)),
-    "markdown": lambda document: _pages(results.markdown_pages(document)),
-    "items": lambda document: _pages(results.item_pages(document)),
-    "metadata": lambda document: {
-        "pages": results.metadata_pages(document),
-        "document": dict(document.document),
-    },
-    "text_full": results.text_full,
-    "markdown_full": results.markdown_full,
-    "job_metadata": lambda document: {"engine": document.engine, **document.job_metadata},
-}
-
-
-def _expanded(document: ResultDocument, wanted: frozenset[str]) -> dict[str, Any]:
-    return {name: make(document) for name, make in EXPANDED.items() if name in wanted}
+    return DeletedOut(
+        id=ids.show(ids.Kind.PARSE_JOB, wanted), project_id=ids.show(ids.Kind.PROJECT, project_id)
+    )
 
 
 async def _open(

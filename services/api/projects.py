@@ -76,7 +76,9 @@ async def list_pages(
 
 @router.get("/api/v1/projects/{project_id}")
 @router.get("/api/v2/projects/{project_id}")
-async def get(uow: Uow, who: TheCaller, project_id: str) -> ProjectOut:
-    """One project; one that the key does not open is 404."""
+async def get(
+    uow: Uow, who: TheCaller, project_id: str, organization_id: OrganizationId = None
+) -> ProjectOut:
+    """One project; one that the key does not open, or of another organisation than is named, is 404."""
     wanted = ids.parse(ids.Kind.PROJECT, project_id)
-    return show(await project_service.get_project(uow, who, wanted))
+    return show(await project_service.get_project(uow, who, wanted, organization_id=organization_id))

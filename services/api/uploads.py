@@ -139,6 +139,10 @@ class Form:
                 raise InvalidInput(f"The form has two parts named {name!r}.")
             await self._take_field(name, is_file=file_name is not None)
 
+    def told(self, name: str) -> list[bytes]:
+        """All that the form said beside the bytes of its file, `name` being that of the file."""
+        return [part.encode() for field in [("", name), *sorted(self.fields.items())] for part in field]
+
     async def _file_chunks(self) -> AsyncIterator[bytes]:
         size = 0
         while not isinstance(event := await self._next(), _End):

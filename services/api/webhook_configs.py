@@ -11,7 +11,7 @@ from services.api.paging import PageOf
 from shared import ids
 from shared.webhooks import service as webhook_service
 from shared.webhooks.model import WebhookConfig
-from shared.webhooks.options import Format, NewWebhook, WebhookChanges
+from shared.webhooks.options import Event, Format, NewWebhook, WebhookChanges
 
 router = APIRouter(tags=["webhooks"])
 BASE = "/api/v1/beta/webhook-configs"
@@ -22,11 +22,11 @@ class WebhookOut(BaseModel):
     """A saved webhook on the wire. The signing secret is never told."""
 
     id: str
-    tenant_type: Literal["project"] = "project"
+    tenant_type: Literal["project"]
     tenant_id: str
     webhook_url: str
     has_secret: bool
-    webhook_events: list[str] | None
+    webhook_events: list[Event] | None
     webhook_headers: dict[str, str] | None
     webhook_output_format: Format
     created_at: datetime
@@ -38,6 +38,7 @@ def show(row: WebhookConfig) -> WebhookOut:
     return WebhookOut.model_validate(
         {
             "id": ids.show(ids.Kind.WEBHOOK, row.id),
+            "tenant_type": "project",
             "tenant_id": ids.show(ids.Kind.PROJECT, row.project_id),
             "webhook_url": row.url,
             "has_secret": row.secret is not None,

@@ -123,6 +123,41 @@ def rotate(
     _print_new(_on_the_database(replace), as_json=as_json)
 
 
+@app.command("limit")
+def limit(
+    key_id: KeyId,
+    *,
+    per_minute: Annotated[
+        int | None,
+        typer.Option("--requests-per-minute", min=0, max=1_000_000, help="0: as many as it likes."),
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="So many of them at once; default: all.")
+    ] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help="No limit of its own: what the settings say.")
+    ] = False,
+) -> None:
+    """Say how many requests a key may send a minute. In force with its next request."""
+    from shared.ids import Kind, show
+    from shared.projects import operating as project_operating
+
+    if default == (per_minute is not None):
+        raise typer.BadParameter("give --requests-per-minute N, or --default.")
+
+    async def change(uow: "UnitOfWork") -> str:
+        row = await project_operating.limit_key(
+            uow, await _key(uow, key_id), per_minute=per_minute, burst=burst
+        )
+        shown = show(Kind.API_KEY, row.id)
+        detail = {"requests_per_minute": per_minute, "burst": burst}
+        await _record(uow, "key.limit", shown, row.project_id, detail)
+        told = {None: "what the settings say", 0: "as many requests as it likes"}
+        return f"{shown} ({row.prefix}...) may send {told.get(per_minute, f'{per_minute} requests a minute')}"
+
+    typer.echo(_on_the_database(change))
+
+
 @app.command("revoke")
 def revoke(key_id: KeyId) -> None:
     """End a key at once, and for good."""
@@ -174,6 +209,8 @@ def _shown(key: "ApiKey") -> dict[str, object]:
         "created_at": key.created_at.isoformat(timespec="seconds"),
         "expires_at": key.expires_at and key.expires_at.isoformat(timespec="seconds"),
         "revoked_at": key.revoked_at and key.revoked_at.isoformat(timespec="seconds"),
+        "requests_per_minute": key.requests_per_minute,
+        "burst": key.request_burst,
     }
 
 

@@ -30,6 +30,8 @@ class RedriveKind(StrEnum):
 
 
 _ENDED_BADLY = "j.status IN ('FAILED', 'CANCELLED', 'UNMAPPED')"
+# A file may have been moved to another directory since.
+_STILL_THERE = "f.directory_id = (SELECT source_directory_id FROM batches WHERE id = :o)"
 # The positions behind those of the old batch's rows. What takes the place of a file has a new one.
 _AFTER = {
     # A batch that was stopped early never listed the rest of its directory.
@@ -38,7 +40,7 @@ _AFTER = {
 }
 _FROM_JOBS = (
     "SELECT f.*, j.seq AS place FROM jobs j JOIN directory_files f ON f.id = j.directory_file_id"
-    f" WHERE j.batch_id = :o AND j.seq > :lo AND j.seq <= :hi AND {_ENDED_BADLY}"
+    f" WHERE j.batch_id = :o AND j.seq > :lo AND j.seq <= :hi AND {_ENDED_BADLY} AND {_STILL_THERE}"
 )
 _FROM_DIRECTORY = (
     "SELECT f.*, f.pos AS place FROM directory_files f WHERE f.directory_id = :d"
@@ -140,7 +142,8 @@ async def has_files(session: AsyncSession, old: Batch, kind: RedriveKind) -> boo
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT 1 FROM jobs j JOIN directory_files f ON f.id = j.directory_file_id"
-            f"  WHERE j.batch_id = :o AND :k = 'FAILED' AND f.deleted_at IS NULL AND {_ENDED_BADLY})"
+            f"  WHERE j.batch_id = :o AND :k = 'FAILED' AND f.deleted_at IS NULL AND {_ENDED_BADLY}"
+            f"  AND {_STILL_THERE})"
             " OR EXISTS (SELECT 1 FROM batches o JOIN directory_files f"
             "  ON f.directory_id = o.source_directory_id WHERE o.id = :o AND f.deleted_at IS NULL"
             f"  AND f.pos > {_AFTER[kind]} AND (:k = 'CHANGED' OR f.pos <= o.last_pos))"

@@ -27,7 +27,8 @@ class BatchFilters:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """One source file of a batch and what became of it. `job_id` is None for a file without a job."""
+    """One source file of a batch and what became of it. `job_id` is None for a file without a job,
+    `result_key` where there is no result, or it was taken away."""
 
     seq: int
     directory_file_id: UUID
@@ -40,6 +41,7 @@ class BatchResult:
     pages: int | None
     seconds: float | None
     reused: bool
+    result_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,15 @@ async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) ->
     return found.scalar_one_or_none() is True
 
 
+async def reads(session: AsyncSession, directory_id: UUID) -> UUID | None:
+    """A batch over the directory that is not final, if there is one."""
+    found = await session.execute(
+        text("SELECT id FROM batches WHERE source_directory_id = :d AND wake_at IS NOT NULL LIMIT 1"),
+        {"d": directory_id},
+    )
+    return found.scalar_one_or_none()
+
+
 async def add(
     session: AsyncSession,
     *,
@@ -187,9 +198,17 @@ async def page(
 
 
 async def results(
-    session: AsyncSession, batch_id: UUID, *, after_seq: int, size: int
+    session: AsyncSession,
+    batch_id: UUID,
+    *,
+    after_seq: int,
+    size: int,
+    job_ids: Sequence[UUID] | None = None,
 ) -> Sequence[BatchResult]:
-    """The files with a place after `after_seq`, in the order of the directory, at most `size`."""
+    """The files with a place after `after_seq`, in the order of the directory, at most `size`; of these jobs
+    only when `job_ids` are given."""
+    # Two statements: one that serves both would walk the whole batch for a few ids.
+    narrowed = "" if job_ids is None else " AND j.id = ANY(:ids) AND j.status <> 'UNMAPPED'"
     rows = await session.execute(
         text(
             "SELECT j.seq, j.directory_file_id, d.external_file_id, j.name,"
@@ -197,12 +216,14 @@ async def results(
             "  CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c"
             "    WHERE c.batch_id = j.batch_id AND c.state = 'TAKEN' AND j.seq BETWEEN c.lo AND c.hi)"
             "   THEN 'RUNNING' ELSE j.status END,"
-            "  j.error_code, j.error_message, j.pages, j.seconds, j.reused_from IS NOT NULL"
+            "  j.error_code, j.error_message, j.pages, j.seconds, j.reused_from IS NOT NULL,"
+            "  CASE WHEN j.status = 'COMPLETED' AND j.deleted_at IS NULL AND j.purged_at IS NULL"
+            "   THEN j.result_key END"
             # The source may be gone by the project's retention; what became of it is still told.
             " FROM jobs j LEFT JOIN directory_files d ON d.id = j.directory_file_id"
-            " WHERE j.batch_id = :b AND j.seq > :after ORDER BY j.seq LIMIT :n"
+            f" WHERE j.batch_id = :b AND j.seq > :after{narrowed} ORDER BY j.seq LIMIT :n"
         ),
-        {"b": batch_id, "after": after_seq, "n": size},
+        {"b": batch_id, "after": after_seq, "n": size} | ({} if job_ids is None else {"ids": job_ids}),
     )
     return [BatchResult(*row) for row in rows]
 

@@ -27,6 +27,7 @@ __all__ = [
     "cancel_batch",
     "get_batch",
     "list_batches",
+    "move_file",
     "open_batch",
     "progress_of",
     "reread_batch",
@@ -83,6 +84,26 @@ async def _tell(
     await announcing.attach(*place, about=announcing.BATCH, endpoints=webhooks)
     if webhooks:
         await announcing.batch_moved(uow, batch.id)
+
+
+async def move_file(
+    uow: UnitOfWork,
+    project_id: UUID,
+    source_id: UUID,
+    entry_id: UUID,
+    target_id: UUID,
+    *,
+    unique_id: str | None = None,
+) -> None:
+    """Put a file of one directory into another one. `Conflict` while a batch reads the first: it lists the
+    directory's files by their place, and keeps their bytes by it (protocol rule 7)."""
+    await directory_service.lock_for_move(uow, project_id, source_id, target_id)
+    if (reader := await repository.reads(uow.session, source_id)) is not None:
+        raise Conflict(
+            f"The batch bat-{reader} reads this directory and is not final. Move the file when it is, or add "
+            "it to the other directory by its file_id."
+        )
+    await directory_service.move_entry(uow, project_id, source_id, entry_id, target_id, unique_id=unique_id)
 
 
 async def get_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
@@ -142,9 +163,17 @@ async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
     return found
 
 
-async def results_page(uow: UnitOfWork, batch: Batch, *, after_seq: int, size: int) -> Sequence[BatchResult]:
-    """Some files of the batch in the directory's order, whatever its state; seq starts at 1."""
-    return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size)
+async def results_page(
+    uow: UnitOfWork,
+    batch: Batch,
+    *,
+    after_seq: int,
+    size: int,
+    job_ids: Sequence[UUID] | None = None,
+) -> Sequence[BatchResult]:
+    """Some files of the batch in the directory's order, whatever its state; seq starts at 1. `job_ids`
+    narrows them to those of these jobs."""
+    return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size, job_ids=job_ids)
 
 
 async def progress_of(uow: UnitOfWork, batch: Batch) -> Progress:

@@ -4,20 +4,32 @@ Source: contract.md 2.4 and 2.5. A key that the contract does not know is refuse
 misspelled option is an error and not a silent nothing.
 """
 
-import itertools
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.configurations.parse_options import (
+    LATEST,
+    AgenticOptions,
+    CropBox,
+    FastOptions,
+    InputOptions,
+    OutputOptions,
+    PageRanges,
+    Pages,
+    ProcessingControl,
+    ProcessingOptions,
+    Strict,
+    Tier,
+    Version,
+)
 from shared.configurations.schema import why_not_kept
 from shared.webhooks.options import MOST_INLINE, Ids, InlineWebhook, ParseWebhook
 
 INLINE: Final = "webhook_configurations"
 NAMED: Final = "webhook_configuration_ids"
-LATEST: Final = "latest"
 LATEST_VERSIONS: Final = {
     "fast": "2026-06-15",
     "cost_effective": "2026-09-28",
@@ -45,37 +57,6 @@ class Product(StrEnum):
     UNKNOWN = "unknown"
 
 
-Tier = Literal["fast", "cost_effective", "agentic", "agentic_plus"]
-
-
-def check_pages(text: str) -> str:
-    """`1,3,5-8`: pages from 1, ranges rising, none named twice."""
-    spans: list[tuple[int, int]] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,7})\s*(?:-\s*(\d{1,7})\s*)?", part, re.ASCII)
-        if found is None:
-            raise ValueError("target_pages is a comma list of pages and ranges, such as 1,3,5-8")
-        first, last = int(found[1]), int(found[2] or found[1])
-        if first < 1 or last < first:
-            raise ValueError("target_pages counts from 1 and ranges rise")
-        spans.append((first, last))
-    spans.sort()
-    if any(left[1] >= right[0] for left, right in itertools.pairwise(spans)):
-        raise ValueError("target_pages names a page twice")
-    return text
-
-
-def check_version(text: str) -> str:
-    """`latest` or a date."""
-    if text != LATEST and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-        raise ValueError("version is 'latest' or a date such as 2026-06-15")
-    return text
-
-
-Pages = Annotated[str, AfterValidator(check_pages)]
-Version = Annotated[str, AfterValidator(check_version)]
-
-
 class _Kept(BaseModel):
     """What is stored as it came, so it must be such that it can be."""
 
@@ -87,78 +68,11 @@ class _Kept(BaseModel):
         return raw
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PageRanges(_Strict):
-    """Which pages; `target_pages` wins over `max_pages`."""
-
-    max_pages: int | None = Field(default=None, ge=1)
-    target_pages: Pages | None = None
-
-
-class Timeouts(_Strict):
-    """In seconds; the worker's own caps stay above them."""
-
-    base_in_seconds: int | None = Field(default=None, gt=0, le=7_200)
-    extra_time_per_page_in_seconds: int | None = Field(default=None, gt=0, le=300)
-
-
-class FailureConditions(_Strict):
-    """When a job with bad pages fails as a whole."""
-
-    allowed_page_failure_ratio: float | None = Field(default=None, ge=0, le=1)
-    fail_on_image_extraction_error: bool | None = None
-    fail_on_image_ocr_error: bool | None = None
-    fail_on_markdown_reconstruction_error: bool | None = None
-    fail_on_buggy_font: bool | None = None
-
-
-class ProcessingControl(_Strict):
-    """Time and failure thresholds."""
-
-    timeouts: Timeouts | None = None
-    job_failure_conditions: FailureConditions | None = None
-
-
-class OcrParameters(_Strict):
-    """Languages of the text in images, as the contract's codes."""
-
-    languages: list[Annotated[str, Field(min_length=2, max_length=20)]] | None = None
-
-
-class ProcessingOptions(_Strict):
-    """Only `ocr_parameters` changes what our engines do; the rest is kept."""
-
-    ocr_parameters: OcrParameters | None = None
-    ignore: dict[str, Any] | None = None
-    aggressive_table_extraction: bool | None = None
-    confidence_score_effort: Literal["high"] | None = None
-    disable_heuristics: bool | None = None
-    specialized_chart_parsing: Literal["agentic_plus", "agentic", "efficient"] | None = None
-    cost_optimizer: dict[str, Any] | None = None
-    auto_mode_configuration: list[dict[str, Any]] | None = None
-    forms: Literal["default", "enrich"] | None = None
-
-
-Ratio = Annotated[float, Field(ge=0, le=1)]
-
-
-class CropBox(_Strict):
-    """Ratios of the page, from its edges."""
-
-    bottom: Ratio | None = None
-    left: Ratio | None = None
-    right: Ratio | None = None
-    top: Ratio | None = None
-
-
 MetadataKey = Annotated[str, Field(min_length=1, max_length=128)]
 MetadataValue = Annotated[str, Field(max_length=1_024)]
 
 
-class ParseChoices(_Kept, _Strict):
+class ParseChoices(_Kept, Strict):
     """The options that a saved configuration and a parse request share."""
 
     processing_options: ProcessingOptions | None = None
@@ -167,10 +81,10 @@ class ParseChoices(_Kept, _Strict):
     crop_box: CropBox | None = None
     disable_cache: bool | None = None
     client_name: str | None = Field(default=None, max_length=255)
-    fast_options: dict[str, Any] | None = None
-    agentic_options: dict[str, Any] | None = None
-    input_options: dict[str, Any] | None = None
-    output_options: dict[str, Any] | None = None
+    fast_options: FastOptions | None = None
+    agentic_options: AgenticOptions | None = None
+    input_options: InputOptions | None = None
+    output_options: OutputOptions | None = None
     webhook_configurations: list[ParseWebhook] | None = Field(default=None, max_length=MOST_INLINE)
     webhook_configuration_ids: Ids | None = None
 
@@ -200,6 +114,9 @@ class ExtractChoices(_Kept):
     system_prompt: str | None = None
     cite_sources: bool = False
     confidence_scores: bool = False
+    advanced_citations: bool | None = None
+    spreadsheet_mode: bool | None = None
+    sheet_names: list[str] | None = None
     disable_cache: bool = False
     parse_tier: Tier | None = None
     parse_config_id: str | None = None

@@ -16,6 +16,7 @@ from shared.configurations.options import (
     ParseRequest,
     Product,
 )
+from shared.configurations.parse_options import LATEST
 from shared.configurations.presets import PRESETS, Preset
 from shared.configurations.schema import SchemaRefused, check_schema, why_not_kept
 from shared.db.repository import Page
@@ -172,7 +173,7 @@ async def resolve_request(uow: UnitOfWork, project_id: UUID, asked: ParseRequest
     chosen = asked.choices()
     if "tier" in chosen and "version" not in chosen:
         # Versions belong to tiers: another tier does not keep the date of the one it replaces.
-        chosen["version"] = options.LATEST
+        chosen["version"] = LATEST
     parameters = options.settle_version(Product.PARSE, {**base, **chosen})
     if asked.user_metadata:
         parameters["user_metadata"] = asked.user_metadata
@@ -242,7 +243,7 @@ async def _parse_parameters(
             {
                 "product_type": Product.PARSE.value,
                 "tier": tier or options.PARSE_TIER_OF[parameters["tier"]],
-                "version": options.LATEST,
+                "version": LATEST,
             },
         )
     pages = {name: parameters[name] for name in ("target_pages", "max_pages") if parameters.get(name)}

@@ -199,10 +199,46 @@ async def change_entry(
     return entry
 
 
+async def lock(session: AsyncSession, directory_ids: Sequence[UUID]) -> None:
+    """Hold directories until the commit. Whoever opens a batch over one, or places a file in it, waits."""
+    rows = select(Directory.id).where(Directory.id.in_(directory_ids)).order_by(Directory.id)
+    await session.execute(rows.with_for_update())
+
+
+async def move_entry(
+    session: AsyncSession, entry: DirectoryFile, directory_id: UUID, unique_id: str
+) -> DirectoryFile:
+    """Put a directory's file into another one, behind all that is there: no batch over that one has it."""
+    await session.execute(
+        text(
+            "UPDATE directory_files SET directory_id = :d, unique_id = :u, pos = DEFAULT, updated_at = now()"
+            " WHERE id = :id"
+        ),
+        {"d": directory_id, "u": unique_id, "id": entry.id},
+    )
+    await session.refresh(entry)
+    return entry
+
+
 async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> None:
     """Soft delete; its `unique_id` is free again."""
     statement = text("UPDATE directory_files SET deleted_at = now(), updated_at = now() WHERE id = :id")
     await session.execute(statement, {"id": entry.id})
+
+
+async def hide_entries(session: AsyncSession, directory_id: UUID, entry_ids: Sequence[UUID]) -> int:
+    """Soft delete those of them that are live files of this directory; answers how many they were."""
+    rows = (
+        update(DirectoryFile)
+        .where(
+            DirectoryFile.directory_id == directory_id,
+            DirectoryFile.id.in_(entry_ids),
+            DirectoryFile.deleted_at.is_(None),
+        )
+        .values(deleted_at=func.now(), updated_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    return int((await session.execute(rows)).rowcount)  # type: ignore[attr-defined]
 
 
 def _read() -> tuple[ColumnElement[bool], ...]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -24,6 +24,7 @@ __all__ = [
     "change_directory",
     "change_entry",
     "delete_directory",
+    "delete_entries",
     "delete_entry",
     "file_of_entry",
     "find_directory",
@@ -33,6 +34,8 @@ __all__ = [
     "list_directories",
     "list_entries",
     "list_references",
+    "lock_for_move",
+    "move_entry",
     "open_directory",
 ]
 
@@ -225,6 +228,45 @@ async def change_entry(
         if holder is not None and holder.id != entry.id:
             raise Conflict(f"The directory already has a file with the unique_id {values['unique_id']!r}.")
     return await repository.change_entry(uow.session, entry, values) if values else entry
+
+
+async def lock_for_move(uow: UnitOfWork, project_id: UUID, source_id: UUID, target_id: UUID) -> None:
+    """Hold two live directories until the commit, so that nobody opens a batch over one meanwhile. `Conflict`
+    where files are read in place."""
+    for directory_id in (source_id, target_id):
+        insist_on_uploads(await get_directory(uow, project_id, directory_id))
+    await repository.lock(uow.session, [source_id, target_id])
+
+
+async def move_entry(
+    uow: UnitOfWork,
+    project_id: UUID,
+    source_id: UUID,
+    entry_id: UUID,
+    target_id: UUID,
+    *,
+    unique_id: str | None = None,
+) -> DirectoryFile:
+    """Put a file into another directory under its `unique_id`, or another one; its id stays. `Conflict` when
+    a live file of that directory has the `unique_id`. The caller holds both (`lock_for_move`)."""
+    entry = await get_entry(uow, project_id, source_id, entry_id)
+    wanted = entry.unique_id if unique_id is None else _unique_id(unique_id)
+    if await repository.holder_of(uow.session, target_id, wanted) is not None:
+        raise Conflict(
+            f"The other directory already has a file with the unique_id {wanted!r}. Give this one another "
+            "unique_id with the same request."
+        )
+    return await repository.move_entry(uow.session, entry, target_id, wanted)
+
+
+async def delete_entries(
+    uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_ids: Sequence[UUID]
+) -> None:
+    """Take files out of the directory, all or none: `NotFound` when one of them is not in it."""
+    await get_directory(uow, project_id, directory_id)
+    wanted = set(entry_ids)
+    if await repository.hide_entries(uow.session, directory_id, list(wanted)) != len(wanted):
+        raise NotFound("Not all of these files are in the directory, so none of them was deleted.")
 
 
 async def delete_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID) -> None:

@@ -20,6 +20,7 @@ class FileFilters:
     file_ids: Sequence[UUID] | None = None
     name: str | None = None
     external_file_id: str | None = None
+    uploaded_only: bool = False
 
 
 async def next_id(session: AsyncSession) -> UUID:
@@ -100,6 +101,8 @@ def _filtered(project_id: UUID, filters: FileFilters) -> Select[File]:
         rows = rows.where(File.name == filters.name)
     if filters.external_file_id is not None:
         rows = rows.where(File.external_file_id == filters.external_file_id)
+    if filters.uploaded_only:
+        rows = rows.where(File.source_version.is_(None))
     return rows
 
 

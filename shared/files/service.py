@@ -36,7 +36,14 @@ __all__ = [
 NAMELESS: Final = "upload"
 MAX_NAME: Final = 3_000
 MAX_EXTENSION: Final = 16
-ORDERS: Final = ("name", "id", "created_at")
+ORDERS: Final = {
+    "name": "name",
+    "name asc": "name",
+    "id": "id",
+    "id asc": "id",
+    "created_at": "created_at",
+    "created_at desc": "created_at",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +156,11 @@ async def list_files(
     after: UUID | None = None,
     count: bool = False,
 ) -> Page[File]:
-    """A page of live files. `order_by`: `name` and `id` rise, `created_at` (the default) falls."""
-    order = order_by or "created_at"
-    if order not in ORDERS:
-        raise InvalidInput(f"order_by must be one of {', '.join(ORDERS)}; it was {order[:80]!r}.")
+    """A page of live files. `order_by`: `name` and `id` rise, `created_at` (the default) falls; the direction
+    may stand behind the name, and no other is `InvalidInput`."""
+    order = ORDERS.get((order_by or "created_at").strip())
+    if order is None:
+        raise InvalidInput(f"order_by must be one of {', '.join(ORDERS)}; it was {str(order_by)[:80]!r}.")
     return await repository.page(
         uow.session, project_id, filters, order=order, size=size, after=after, count=count
     )

@@ -2,12 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.db.base import Base, born, new_id
+
+MOST_REQUESTS: Final = 1_000_000
 
 
 class Role(StrEnum):
@@ -43,12 +46,15 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """A key is stored as its SHA-256 only; `prefix` is its first characters, to tell keys apart by eye."""
+    """A key is stored as its SHA-256 only; `prefix` is its first characters, to tell keys apart by eye. What
+    it may send in a minute is that of the server's settings when it is null, and has no end when it is 0."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
         CheckConstraint("role IN ('project', 'operator')", name="role"),
         CheckConstraint("(role = 'project') = (project_id IS NOT NULL)", name="project_of_role"),
+        CheckConstraint(f"requests_per_minute BETWEEN 0 AND {MOST_REQUESTS}", name="requests"),
+        CheckConstraint(f"request_burst BETWEEN 1 AND {MOST_REQUESTS}", name="burst"),
         Index("ix_api_keys_hash", "hash", unique=True),
     )
 
@@ -61,3 +67,5 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = born()
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    requests_per_minute: Mapped[int | None]
+    request_burst: Mapped[int | None]

@@ -88,6 +88,7 @@ async def rotate_key(
             " successor ends (null: never)."
         )
     token, new = await create_key(uow, project_id=old.project_id, name=old.name, expires_at=expires_at)
+    await survey.limit_key(uow.session, new, per_minute=old.requests_per_minute, burst=old.request_burst)
     await survey.end_key(uow.session, old, after_s=overlap_s)
     return token, new, old
 
@@ -102,6 +103,16 @@ async def revoke_key(uow: UnitOfWork, key_id: UUID, *, asked_with: UUID | None =
         )
     key = await _lock(uow, key_id)
     await survey.revoke_key(uow.session, key)
+    return key
+
+
+async def limit_key(uow: UnitOfWork, key_id: UUID, *, per_minute: int | None, burst: int | None) -> ApiKey:
+    """How many requests the key may send a minute, `burst` of them at once (None: all of them). None: what
+    the server's settings say; 0: as many as it likes. A burst without a number is `InvalidInput`."""
+    if burst is not None and not per_minute:
+        raise InvalidInput("burst: it belongs to a limit of the key's own; say requests_per_minute too.")
+    key = await _lock(uow, key_id)
+    await survey.limit_key(uow.session, key, per_minute=per_minute, burst=burst)
     return key
 
 

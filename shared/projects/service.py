@@ -22,11 +22,14 @@ LIST_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever holds a key. `project_id` is None for an operator, who must name a project."""
+    """Whoever holds a key. `project_id` is None for an operator, who must name a project. The limit is the
+    key's own: None when it has none, 0 requests a minute when it may send as many as it likes."""
 
     project_id: UUID | None
     role: Role
     key_id: UUID
+    requests_per_minute: int | None = None
+    request_burst: int | None = None
 
 
 async def bootstrap(uow: UnitOfWork) -> tuple[str | None, str | None]:
@@ -105,7 +108,13 @@ async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
     key = await repository.live_key(uow.session, _digest(token))
     if key is None:
         raise Unauthenticated("This API key is unknown, revoked or expired.")
-    return Caller(project_id=key.project_id, role=Role(key.role), key_id=key.id)
+    return Caller(
+        project_id=key.project_id,
+        role=Role(key.role),
+        key_id=key.id,
+        requests_per_minute=key.requests_per_minute,
+        request_burst=key.request_burst,
+    )
 
 
 async def resolve_project(
@@ -131,10 +140,13 @@ async def resolve_project(
     return wanted
 
 
-async def get_project(uow: UnitOfWork, caller: Caller, project_id: UUID) -> Project:
-    """One project that the caller may see, or `NotFound`."""
+async def get_project(
+    uow: UnitOfWork, caller: Caller, project_id: UUID, *, organization_id: str | None = None
+) -> Project:
+    """One project that the caller may see, of this organisation if one is named; else `NotFound`."""
     found = await repository.get(uow.session, project_id)
-    if found is None or caller.project_id not in (None, found.id):
+    hidden = found is None or caller.project_id not in (None, found.id)
+    if found is None or hidden or _organization(organization_id) not in (None, found.organization_id):
         raise NotFound(f"No project has the id {show(Kind.PROJECT, project_id)}.")
     return found
 

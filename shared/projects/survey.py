@@ -83,6 +83,15 @@ async def end_key(session: AsyncSession, key: ApiKey, *, after_s: float) -> None
     await session.refresh(key)
 
 
+async def limit_key(session: AsyncSession, key: ApiKey, *, per_minute: int | None, burst: int | None) -> None:
+    """Write what the key may send; the caller holds its row."""
+    await session.execute(
+        text("UPDATE api_keys SET requests_per_minute = :n, request_burst = :b WHERE id = :k"),
+        {"k": key.id, "n": per_minute, "b": burst},
+    )
+    await session.refresh(key)
+
+
 async def revoke_key(session: AsyncSession, key: ApiKey) -> None:
     """End the key now; one that was revoked before keeps its time. The caller holds its row."""
     await session.execute(

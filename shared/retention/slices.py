@@ -205,6 +205,18 @@ async def remove_files(session: AsyncSession, after: UUID) -> tuple[int, UUID | 
     return len(due or ()), None if last is None else UUID(last)
 
 
+async def remove_old_answers(session: AsyncSession) -> int:
+    """Remove a slice of answers that nobody is given any more."""
+    return await _count(
+        session,
+        "WITH due AS MATERIALIZED (SELECT id FROM answers WHERE expires_at < now() ORDER BY expires_at"
+        "  LIMIT :n FOR UPDATE SKIP LOCKED),"
+        " gone AS (DELETE FROM answers USING due WHERE answers.id = due.id RETURNING 1)"
+        " SELECT count(*) FROM gone",
+        {"n": SLICE},
+    )
+
+
 async def hide_expired_directories(session: AsyncSession) -> int:
     """Note of a slice of directories that their time is over."""
     return await _count(

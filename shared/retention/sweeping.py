@@ -80,6 +80,7 @@ async def _round(uow: UnitOfWork, walk: Walk) -> Counter[str]:
     for one in every:
         moved += await _of_project(uow, one, walk)
     moved["expired_directories"] += await _done(uow, await slices.hide_expired_directories(uow.session))
+    moved["answers"] += await _done(uow, await slices.remove_old_answers(uow.session))
     moved["batch_rows"] += await _done(uow, await slices.remove_from_a_batch(uow.session))
     moved["directory_rows"] += await _empty_one(uow)
     if (lap := walk.removing).begins():

@@ -111,6 +111,8 @@ def _check_secret(secret: SecretStr) -> SecretStr:
 
 
 Url = Annotated[str, AfterValidator(check_url)]
+Event = Annotated[str, Field(json_schema_extra={"enum": sorted(EVENTS)})]
+"""An event, whose names the API's description tells."""
 Events = Annotated[list[str], AfterValidator(check_events)]
 Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
 LooseHeaders = Annotated[dict[str, str], BeforeValidator(_plain_values), AfterValidator(check_headers)]

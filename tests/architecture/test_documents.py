@@ -72,7 +72,7 @@ def without_names(operation: str) -> str:
 def test_every_operation_upstream_is_judged() -> None:
     concerned = 49
     assert len(operations()) == concerned
-    assert set(operations().values()) == {"done", "later"}
+    assert set(operations().values()) <= {"done", "later"}
 
 
 def test_operations_are_what_the_matrix_says() -> None:

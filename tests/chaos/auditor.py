@@ -81,7 +81,7 @@ def _files(stack: LiveStack, bare: str, files: int, found: Findings) -> None:
                 key = job["result_key"]
             if job["result_key"] != key:
                 found.doubled.append(f"job {job['id']}: its result is not of the accepted token")
-            elif not (stack.data_dir / "storage" / key).is_file():
+            elif not (stack.storage_dir / key).is_file():
                 found.lost.append(f"job {job['id']}: its result is not in the storage")
         elif job["status"] == "FAILED":
             found.blamed.append(f"job {job['id']}: {job['error_code']}: {job['error_message']}")

@@ -5,7 +5,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,15 @@ OVER_A_LEASE_S = 17.0
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`hold_s`: how long it lasts, 0 for what is over at once. `part` is what dies of it, if any.
-    `holders_live`: it hurts no process that holds work, so nothing may be taken away and no loss counted."""
+    `holders_live`: it hurts no process that holds work, so nothing may be taken away and no loss counted.
+    `small_disk`: it wants a stack whose storage is a small disk of its own."""
 
     name: str
     hurt: Hurt
     hold_s: float = 0.0
     part: str = ""
     holders_live: bool = True
+    small_disk: bool = False
 
 
 def _first(stack: LiveStack, part: str) -> int:
@@ -175,6 +177,22 @@ def _clear(folder: Path) -> None:
         folder.rmdir()
 
 
+@contextmanager
+def disk_filled(stack: LiveStack) -> Iterator[None]:
+    """The last byte of the disk on which the storage lies is taken, and given back at the end."""
+    assert stack.has_own_disk, "this would fill the disk of the machine"
+    filler = stack.storage_dir / "filler"
+    with filler.open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+            file.flush()
+    assert psutil.disk_usage(str(stack.storage_dir)).free == 0, "the disk did not get full"
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
 def limited(what: int, most: Callable[[psutil.Process], int]) -> Hurt:
     """The worker's processes get a limit of the kernel; it is lifted at the end."""
 
@@ -226,6 +244,7 @@ FAULTS = (
     Fault("storage gone", storage_away(left_behind=False), 4.0),
     Fault("storage not mounted", storage_away(left_behind=True), 4.0),
     Fault("disk full for worker", limited(resource.RLIMIT_FSIZE, lambda _: 0), 4.0),
+    Fault("disk full", disk_filled, 4.0, small_disk=True),
     Fault("worker out of memory", limited(resource.RLIMIT_AS, lambda _: 1 << 20), 4.0, holders_live=False),
     Fault("kill sandbox child", child_killed("worker", deep=True)),
     Fault("worker an hour ahead", clock_of_worker(+3600), 4.0),

@@ -19,6 +19,7 @@ from tests.live_stack import FINAL, LiveStack, start_live_stack
 
 MOVES_WITHIN_S = 30.0
 ENDS_WITHIN_S = 120.0
+DISK_MB = 512
 LINE = b"a line of a file that is long enough to be worth reading\n"
 
 
@@ -136,10 +137,14 @@ def _now() -> datetime:
 
 
 @contextmanager
-def theatre(files: int, lines: int = 4_000) -> Iterator[Theatre]:
+def theatre(files: int, lines: int = 4_000, *, small_disk: bool = False) -> Iterator[Theatre]:
     """A fresh stack with a directory of so many distinct text files; everything is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="batchmill-chaos-") as folder:
-        stack = start_live_stack(Path(folder) / "data", env=clock.environment(Path(folder)))
+        env = clock.environment(Path(folder))
+        # It shall fill up, and not refuse uploads before it does.
+        env |= {"BATCHMILL_STORAGE__MIN_FREE_BYTES": "0"} if small_disk else {}
+        room = DISK_MB if small_disk else None
+        stack = start_live_stack(Path(folder) / "data", env=env, disk_mb=room)
         try:
             install(stack)
             client = stack.client

@@ -2,9 +2,10 @@
 
     python -m tests.chaos.table --runs 10 [--long-runs 3] [--only "kill worker"] [--files 1500]
 
-One stack. The runs are interleaved, so that a slow minute of the machine meets all faults alike and no part
-dies five times a minute. Faults longer than a lease run `--long-runs` times. Where
-other workers go on meanwhile, something is left to do afterwards only in a longer batch: more `--files`.
+One stack, and one on a small disk for the fault that fills it. The runs are interleaved: a slow minute
+of the machine meets all faults alike, and no part dies five times a minute. Faults longer than a lease run
+`--long-runs` times. Where other workers go on meanwhile, something is left to do afterwards only in a longer
+batch: more `--files`.
 """
 
 import argparse
@@ -15,8 +16,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tests.chaos.auditor import Findings
-from tests.chaos.faults import FAULTS, LONG_FAULTS
-from tests.chaos.story import Story, theatre
+from tests.chaos.faults import FAULTS, LONG_FAULTS, Fault
+from tests.chaos.story import Story, Theatre, theatre
 
 FILES = 100
 
@@ -46,6 +47,19 @@ def _figures(measured: Sequence[float | None]) -> str:
     return f"{statistics.median(seconds):.2f} | {max(seconds):.2f}" if seconds else "- | -"
 
 
+def act(scene: Theatre, due: Sequence[tuple[int, Fault]], stories: dict[str, list[Story]]) -> None:
+    """Tell a story of each fault, and say at once what came of it."""
+    for number, fault in due:
+        story = scene.tell(fault)
+        stories[fault.name].append(story)
+        print(
+            f"run {number + 1}: {fault.name}: {story.recovery_s} {story.in_hand_s}",
+            *sorted(set(story.given_back)),
+            *story.findings.lines()[:5],
+            flush=True,
+        )
+
+
 def main() -> None:
     """Run, print the table and all findings; exit 1 when a promise was broken."""
     parser = argparse.ArgumentParser(
@@ -57,20 +71,19 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES, help=f"in each batch; default: {FILES}")
     options = parser.parse_args()
     long_runs = max(1, options.runs // 3) if options.long_runs is None else options.long_runs
+    runs = [
+        (number, fault)
+        for number in range(max(options.runs, long_runs))
+        for fault in (*FAULTS, *LONG_FAULTS)
+        if re.search(options.only, fault.name)
+        and number < (long_runs if fault in LONG_FAULTS else options.runs)
+    ]
     stories: dict[str, list[Story]] = defaultdict(list)
-    with theatre(options.files) as scene:
-        for number in range(max(options.runs, long_runs)):
-            due = (*FAULTS, *LONG_FAULTS) if number < long_runs else FAULTS
-            for fault in due:
-                if re.search(options.only, fault.name) and (number < options.runs or fault in LONG_FAULTS):
-                    story = scene.tell(fault)
-                    stories[fault.name].append(story)
-                    print(
-                        f"run {number + 1}: {fault.name}: {story.recovery_s} {story.in_hand_s}",
-                        *sorted(set(story.given_back)),
-                        *story.findings.lines()[:5],
-                        flush=True,
-                    )
+    for small_disk in (False, True):
+        due = [(number, fault) for number, fault in runs if fault.small_disk is small_disk]
+        if due:
+            with theatre(options.files, small_disk=small_disk) as scene:
+                act(scene, due, stories)
     print_table(stories)
     sys.exit(any(story.findings.broken for runs in stories.values() for story in runs))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.auditor import audit
 from tests.chaos.faults import FAULTS, LONG_FAULTS
-from tests.chaos.story import Theatre
+from tests.chaos.story import Theatre, theatre
 
 BY_NAME = {fault.name: fault for fault in (*FAULTS, *LONG_FAULTS)}
 
@@ -24,6 +24,11 @@ BY_NAME = {fault.name: fault for fault in (*FAULTS, *LONG_FAULTS)}
 )
 def test_nothing_is_lost_doubled_stuck_blamed_or_taken_away(scene: Theatre, name: str, hold_s: float) -> None:
     assert scene.tell(BY_NAME[name], hold_s=hold_s).findings.lines() == []
+
+
+def test_a_full_disk_is_nobodys_fault() -> None:
+    with theatre(40, lines=2_000, small_disk=True) as scene:
+        assert scene.tell(BY_NAME["disk full"], hold_s=2.0).findings.lines() == []
 
 
 def test_a_batch_says_that_the_storage_is_down(scene: Theatre) -> None:

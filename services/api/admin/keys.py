@@ -11,7 +11,7 @@ from services.api.operators import ADMIN, OperatorPage, ProjectFilter, TheOperat
 from services.api.paging import PageOf
 from shared import ids
 from shared.projects import operating as project_operating
-from shared.projects.model import ApiKey, Role
+from shared.projects.model import MOST_REQUESTS, ApiKey, Role
 from shared.projects.operating import OVERLAP_S, KeyFilters
 
 router = APIRouter()
@@ -42,6 +42,13 @@ class RotateIn(BaseModel):
     expires_at: Moment | None = None
 
 
+class LimitsIn(BaseModel):
+    """What the key may send. Null: what the server's settings say; 0: as many as it likes."""
+
+    requests_per_minute: Annotated[int, Field(ge=0, le=MOST_REQUESTS)] | None
+    burst: Annotated[int, Field(ge=1, le=MOST_REQUESTS)] | None = None
+
+
 class KeyOut(BaseModel):
     """A key, by its first characters."""
 
@@ -53,6 +60,8 @@ class KeyOut(BaseModel):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    requests_per_minute: int | None
+    burst: int | None
 
 
 class NewKeyOut(KeyOut):
@@ -124,6 +133,20 @@ async def rotate(uow: Uow, who: TheOperator, key_id: str, asked: RotateIn | None
     return RotatedOut(**_shown(new), token=token, replaces=replaces)
 
 
+@router.put(ADMIN + "/keys/{key_id}/limits")
+async def limit(uow: Uow, who: TheOperator, key_id: str, asked: LimitsIn) -> KeyOut:
+    """Replace what a key may send in a minute; in force with its next request."""
+    row = await project_operating.limit_key(
+        uow,
+        ids.parse(ids.Kind.API_KEY, key_id),
+        per_minute=asked.requests_per_minute,
+        burst=asked.burst,
+    )
+    answer = show(row)
+    await who.note("key.limit", answer.id, project_id=row.project_id, detail=asked.model_dump())
+    return answer
+
+
 @router.post(ADMIN + "/keys/{key_id}/revoke")
 async def revoke(uow: Uow, who: TheOperator, key_id: str) -> KeyOut:
     """End a key at once. The key of the request itself: 409."""
@@ -143,4 +166,6 @@ def _shown(row: ApiKey) -> dict[str, Any]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
+        "requests_per_minute": row.requests_per_minute,
+        "burst": row.request_burst,
     }

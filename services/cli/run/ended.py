@@ -40,6 +40,11 @@ class EndedFiles:
         self._path = f"/api/v2/batches/{batch_id}/results"
         self._forget_pages()
 
+    @property
+    def known(self) -> int:
+        """How many ended files were seen on the pages so far."""
+        return sum(self._over.values())
+
     async def scan(self, *, everything: bool) -> AsyncIterator[Ended]:
         """Files that have ended; one may be told again in a later scan. `everything`: look at all pages."""
         index, idle = 0, 0
@@ -54,6 +59,7 @@ class EndedFiles:
                 over = [_ended(item) for item in items if item["status"] not in GOING]
                 for ended in over:
                     yield ended
+                self._over[index] = len(over)
                 self._learn(index, page.get("next_page_token"), all_ended=len(over) == len(items))
                 idle = 0 if over else idle + 1
                 if idle >= IDLE_PAGES and not everything:
@@ -72,6 +78,7 @@ class EndedFiles:
     def _forget_pages(self) -> None:
         self._tokens: list[str | None] = [None]
         self._done: set[int] = set()
+        self._over: dict[int, int] = {}
 
     async def _page(self, index: int) -> dict[str, Any] | None:
         params: dict[str, object] = {"page_size": PAGE}

@@ -1,6 +1,8 @@
 """Follows a batch to its end and saves results as files end."""
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,14 +11,18 @@ from llama_cloud import AsyncLlamaCloud
 from services.cli.run.display import Display
 from services.cli.run.ended import Ended, EndedFiles
 from services.cli.run.estimate import Forecast
-from services.cli.run.fetch import Fetcher
+from services.cli.run.fetch import MOST_AT_ONCE, Fetcher
 from services.cli.run.results import FAILED, ResultLog, Row
 from services.cli.run.together import together
 
 FINAL: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
-FETCHERS: Final = 8
+FETCHERS: Final = 2
+"""One waits for the server while the other writes."""
 FLUSH_EVERY_S: Final = 0.25
-POLL_S: Final = (0.25, 2.0)
+LOOK_EVERY_S: Final = (0.25, 1.0)
+SLOWER_OVER_S: Final = 60.0
+IDLE_S: Final = 1.0
+SEARCH_EVERY_S: Final = 10.0
 
 
 class Follower:
@@ -43,7 +49,7 @@ class Follower:
         self._ended = EndedFiles(client, batch_id)
         self._forecast = Forecast(display, open_files)
         self._under_way: set[str] = set()
-        self._queue: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue(FETCHERS * 8)
+        self._queue: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue(MOST_AT_ONCE * 4)
         self._rows: list[Row] = []
         self._batch: Any = None
         self._saved_all = False
@@ -51,23 +57,29 @@ class Follower:
     async def to_the_end(self) -> Any:
         """The batch as it is when it is final and everything is saved. Cut off, it keeps what it has."""
         try:
-            await together(self._watch(), self._flush_often(), *(self._fetch() for _ in range(FETCHERS)))
+            await together(self._watch(), self._flush_often(), self._fetch_all())
         finally:
             self._flush()
         return self._batch
 
     async def _watch(self) -> None:
+        began, searched = time.monotonic(), -math.inf
         while True:
             self._batch = await self._client.batches.get(self._batch_id, expand=["progress"])
             over = self._batch.status in FINAL
             found = await self._collect(everything=over)
+            now = time.monotonic()
             if over:
                 break
-            low, high = POLL_S
-            # Each look costs the server a page or two: look often only while something comes.
-            await asyncio.sleep(low if found else min(high, low * 4))
-        for _ in range(FETCHERS):
-            await self._queue.put(None)
+            # Results that were there already lie anywhere in the list, also behind the work.
+            if self._ended.known < _ended_by(self._batch) and (now - searched > SEARCH_EVERY_S or not found):
+                found += await self._collect(everything=True)
+                searched = time.monotonic()
+            # Each look costs the server some pages: often at first, and only while something comes.
+            low, high = LOOK_EVERY_S
+            pause = low + (high - low) * min(1.0, (now - began) / SLOWER_OVER_S)
+            await asyncio.sleep(pause if found else IDLE_S)
+        await self._queue.put(None)
 
     async def _collect(self, *, everything: bool) -> int:
         found = 0
@@ -80,13 +92,29 @@ class Follower:
             await self._queue.put((path, ended))
         return found
 
+    async def _fetch_all(self) -> None:
+        await together(*(self._fetch() for _ in range(FETCHERS)))
+        self._saved_all = True
+
     async def _fetch(self) -> None:
-        while (item := await self._queue.get()) is not None:
-            row = await self._fetcher.row_of(*item)
-            self._rows.append(row)
-            self._display.advance(failed=row.status == FAILED)
-            self._forecast.advance()
-        self._saved_all = self._queue.empty()
+        while group := await self._next_group():
+            for row in await self._fetcher.rows_of(group):
+                self._rows.append(row)
+                self._display.advance(failed=row.status == FAILED)
+                self._forecast.advance()
+
+    async def _next_group(self) -> list[tuple[str, Ended]]:
+        """What there is to fetch, one file at least; none when there will be no more."""
+        item = await self._queue.get()
+        group: list[tuple[str, Ended]] = []
+        while item is not None:
+            group.append(item)
+            if len(group) == MOST_AT_ONCE or self._queue.empty():
+                return group
+            item = self._queue.get_nowait()
+        # The end is for every fetcher.
+        self._queue.put_nowait(None)
+        return group
 
     async def _flush_often(self) -> None:
         while not self._saved_all:
@@ -100,7 +128,16 @@ class Follower:
         self._under_way.difference_update(row.path for row in rows)
 
 
-def _why_waiting(batch: Any) -> str | None:
+def _progress(batch: Any) -> dict[str, Any]:
     progress = getattr(batch, "progress", None)
-    waiting = progress.get("waiting") if isinstance(progress, dict) else None
+    return progress if isinstance(progress, dict) else {}
+
+
+def _ended_by(batch: Any) -> int:
+    """How many files had ended when the server was asked."""
+    return sum(_progress(batch).get(name, 0) for name in ("completed", "failed", "cancelled", "unmapped"))
+
+
+def _why_waiting(batch: Any) -> str | None:
+    waiting = _progress(batch).get("waiting")
     return waiting.get("message") if isinstance(waiting, dict) else None

@@ -161,7 +161,7 @@ class Rounds:
             self.client,
             batch_id,
             paths=paths,
-            fetcher=Fetcher(self.client, self.configuration, self.out, names),
+            fetcher=Fetcher(self.client, batch_id, self.configuration, self.out, names),
             log=self.log,
             display=self.display,
             open_files=min(open_files, kept.count),

@@ -157,6 +157,9 @@ async def test_odd_numbers_and_times(http: httpx.AsyncClient) -> None:
         ("created_at_on_or_after=9999-12-31T23:59:59-14:00", 422),
         ("created_at_on_or_after=0001-01-01T00:00:00", 200),
         ("created_at_on_or_before=yesterday", 422),
+        ("created_at_on_or_before=1767225600", 422),
+        ("created_at_on_or_before=0.5", 422),
+        ("created_at_on_or_before=20260101", 422),
     ):
         found = await http.get(f"{BATCHES}?{query}")
         assert found.status_code == status, (query, found.text)
@@ -166,6 +169,14 @@ async def test_a_time_without_offset_is_utc(http: httpx.AsyncClient) -> None:
     end = "2100-01-01T00:00:00"
     made = await http.post(DIRECTORIES, json={"name": "d", "expires_at": end})
     assert made.json()["expires_at"] == end + "Z"
+
+
+@pytest.mark.parametrize("end", [4102444800, 4102444800.5, "4102444800", True, ["2100-01-01T00:00:00"]])
+async def test_a_number_is_no_time(http: httpx.AsyncClient, end: Any) -> None:
+    found = await http.post(DIRECTORIES, json={"name": "d", "expires_at": end})
+    assert found.status_code == 422
+    assert found.json()["detail"][0]["loc"] == ["body", "expires_at"]
+    assert "2026-01-31T12:00:00Z" in found.json()["detail"][0]["msg"]
 
 
 async def test_webhooks_that_cannot_be_told_are_refused(http: httpx.AsyncClient) -> None:

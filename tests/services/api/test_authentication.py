@@ -12,7 +12,13 @@ from shared.ids import Kind, show
 from tests.conftest import Tenant
 
 DIRECTORIES = "/api/v1/beta/directories"
-OPEN = {"/health", "/ready", "/metrics", "/api/v1/beta/files/{file_id}/download"}
+OPEN = {
+    "/health",
+    "/ready",
+    "/metrics",
+    "/api/v1/beta/files/{file_id}/download",
+    "/api/v2/parse/{job_id}/content/{part}",
+}
 
 
 def routes() -> list[tuple[str, str]]:

@@ -245,6 +245,9 @@ async def test_five_hundred_at_once_are_all_answered(api_url: str) -> None:
         ("PUT", FILES + "/fil-x", "DELETE, GET"),
         ("DELETE", "/api/v2/batches/bat-x", "GET, PATCH"),
         ("PROPFIND", DIRECTORIES, "GET, POST"),
+        ("PUT", DIRECTORIES + "/dir-x/files/upload", "POST"),
+        ("PUT", "/api/v2/parse/upload", "POST"),
+        ("PUT", DIRECTORIES + "/dir-x/files/dfl-x", "DELETE, GET, PATCH"),
     ],
 )
 async def test_another_method_is_told_which_there_are(

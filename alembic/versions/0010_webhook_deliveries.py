@@ -1,12 +1,12 @@
 """who is told of batches and jobs, and what is to be told
 
-Revision: 0008, after: 0007
+Revision: 0010, after: 0009
 """
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-revision = '0008'
-down_revision = '0007'
+revision = '0010'
+down_revision = '0009'
 
 
 def upgrade() -> None:
