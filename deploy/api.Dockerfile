@@ -21,6 +21,7 @@ COPY pyproject.toml LICENSE ./
 COPY alembic alembic
 COPY shared shared
 COPY services services
+COPY docs/compatibility.md docs/
 ENV PATH=/opt/batchmill/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

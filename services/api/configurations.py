@@ -39,7 +39,8 @@ class ConfigurationChanges(BaseModel):
 
 
 class ConfigurationQuery(BaseModel):
-    """What a list is narrowed by. One version of a name is kept, so `latest_only` changes nothing here."""
+    """What a list is narrowed by. Saving keeps one version of a name; `latest_only` leaves out older ones
+    that came from another server."""
 
     product_type: Annotated[list[Product] | None, Several] = None
     name: str | None = None
@@ -113,6 +114,7 @@ async def list_pages(
         project_id,
         product_types=asked.product_type,
         name=asked.name,
+        latest_only=asked.latest_only,
         size=page.size,
         after=page.after,
         count=page.count,

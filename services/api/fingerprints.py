@@ -1,22 +1,29 @@
-"""What makes a request this one and no other: method, path, query, and what it brought."""
+"""What makes a request this one and no other: method, path, query, and what it brought.
+
+It is kept, so it is made with the server's key: nobody who reads it can try what a body held.
+"""
 
 import hashlib
 from typing import Final
 
 from starlette.requests import Request
 
+from services.api.signing import Signer
+
+PURPOSE: Final = "request"
 SENDING: Final = "x-stainless-retry-count"
 MOST_SENDINGS: Final = 3  # digits
 
 
 def fingerprint_of(request: Request, *brought: bytes) -> bytes:
-    """32 bytes; of a JSON body `brought` is the body as it came."""
+    """16 bytes; of a JSON body `brought` is the body as it came."""
     scope = request.scope
     place = f"{request.method} {scope['path']}?".encode() + scope["query_string"]
     digest = hashlib.sha256()
     for part in (place, *brought):
         digest.update(b"%d:" % len(part) + part)
-    return digest.digest()
+    signer: Signer = request.app.state.door.signer
+    return signer.sign(PURPOSE, digest.digest())
 
 
 def sending_of(request: Request) -> int | None:

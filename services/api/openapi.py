@@ -176,8 +176,11 @@ def _errors(name: str, path: str, operation: Mapping[str, Any]) -> dict[str, Any
     # What a page says itself counts.
     found -= {int(code) for code in operation["responses"] if code != "422"}
     answers = {str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted(found)}
-    if name in CONFLICTS:
-        answers["409"] = _answer(409, CONFLICTS[name])
+    conflicts = [CONFLICTS[name]] if name in CONFLICTS else []
+    if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ())):
+        conflicts.append("The same request is being carried out right now; send it again.")
+    if conflicts:
+        answers["409"] = _answer(409, " ".join(conflicts))
     return answers
 
 

@@ -68,7 +68,7 @@ class Repeats:
         return made
 
 
-def _repeats(
+async def _repeats(
     request: Request,
     uow: Uow,
     who: TheCaller,
@@ -90,13 +90,15 @@ def _repeats(
 Begun = Annotated[Repeats, Depends(_repeats)]
 
 
-async def _once(request: Request, who: TheCaller, repeats: Begun) -> Repeats:
+async def _once(request: Request, uow: Uow, who: TheCaller, repeats: Begun) -> Repeats:
     body = await request.body()
     limits: RequestLimits = request.app.state.request_limits
-    if (sending := sending_of(request)) and await limits.was_refused(
-        who, fingerprint_of(request, body), sending
-    ):
-        repeats.is_first()
+    sending = sending_of(request)
+    if sending and limits.allowance_of(who) is not None:
+        # No transaction is open while another server is asked (law 2).
+        await uow.commit()
+        if await limits.was_refused(who, fingerprint_of(request, body), sending):
+            repeats.is_first()
     await repeats.begin(body)
     return repeats
 

@@ -59,7 +59,7 @@ class RequestLimits:
     async def was_refused(self, who: Caller, fingerprint: bytes, sending: int) -> bool:
         """Did no earlier sending of this request come further than to its limit? Then nothing was made of it,
         and it is no repetition. Asked once for each that was refused."""
-        return self.allowance_of(who) is not None and await self._take_note(who, fingerprint, sending - 1)
+        return await self._take_note(who, fingerprint, sending - 1)
 
     async def close(self) -> None:
         """Give everything back."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from services.api.dependencies import ProjectId, ProjectPage, TheGate, Uow
 from services.api.paging import PageOf
+from services.api.repeats import Once
 from shared import ids
 from shared.webhooks import service as webhook_service
 from shared.webhooks.model import WebhookConfig
@@ -52,9 +53,9 @@ def show(row: WebhookConfig) -> WebhookOut:
 
 
 @router.post(BASE, status_code=201)
-async def save(uow: Uow, gate: TheGate, project_id: ProjectId, asked: NewWebhook) -> WebhookOut:
+async def save(uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: NewWebhook) -> WebhookOut:
     """Save a webhook, to be named in `webhook_configuration_ids`."""
-    return show(await webhook_service.save_webhook(uow, gate, project_id, asked))
+    return await once.keep(show(await webhook_service.save_webhook(uow, gate, project_id, asked)))
 
 
 @router.get(BASE)

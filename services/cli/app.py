@@ -8,6 +8,7 @@ import shared
 from services.cli import (
     batch_steering,
     batches,
+    configurations,
     database,
     directories,
     doctor,
@@ -56,6 +57,7 @@ batches.app.command("resume")(batch_steering.resume_batch)
 batches.app.command("redrive")(batch_steering.redrive_batch)
 batches.app.command("threshold")(batch_steering.set_threshold)
 app.add_typer(directories.app, name="directories")
+app.add_typer(configurations.app, name="configurations")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
 app.add_typer(projects.app, name="projects")

@@ -44,17 +44,17 @@ async def find_server(base_url: str | None, api_key: str | None, data_dir: Path 
 
 
 @contextmanager
-def api_errors() -> Iterator[None]:
+def api_errors(server: str = "The server") -> Iterator[None]:
     """Turns what the client raises into `Stop`: exit 4 when nobody answers, else 1 with its words."""
     try:
         yield
     except APIConnectionError as error:
         raise Stop(
-            f"The server does not answer: {one_line(error.__cause__ or error)}.", ExitCode.STACK
+            f"{server} does not answer: {one_line(error.__cause__ or error)}.", ExitCode.STACK
         ) from error
     except APIStatusError as error:
         code = ExitCode.STACK if error.status_code >= httpx.codes.INTERNAL_SERVER_ERROR else ExitCode.FAILED
-        raise Stop(f"The server refused ({error.status_code}): {detail_of(error)}", code) from error
+        raise Stop(f"{server} refused ({error.status_code}): {detail_of(error)}", code) from error
     except LlamaCloudError as error:
         raise Stop(one_line(error)) from error
 

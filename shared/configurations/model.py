@@ -12,7 +12,9 @@ from shared.db.base import Base, born, new_id
 
 
 class Configuration(Base):
-    """Saving again under the same name and product replaces the parameters and moves the version."""
+    """Saving again under the same name and product replaces the parameters and moves the version. With
+    `superseded_at` it is an older version that came from another server: it is found by its id, and its name
+    is another's now."""
 
     __tablename__ = "configurations"
     __table_args__ = (
@@ -23,7 +25,7 @@ class Configuration(Base):
             "product_type",
             "name",
             unique=True,
-            postgresql_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL AND superseded_at IS NULL"),
         ),
         Index("ix_configurations_project", "project_id", "id"),
     )
@@ -36,3 +38,4 @@ class Configuration(Base):
     created_at: Mapped[datetime] = born()
     updated_at: Mapped[datetime] = born()
     deleted_at: Mapped[datetime | None]
+    superseded_at: Mapped[datetime | None]

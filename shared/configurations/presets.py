@@ -27,7 +27,8 @@ _OCR = (
     "all other pages are taken from the text layer."
 )
 _NO_MODEL = (
-    f"{_OCR} The same work as cost_effective: no model looks at the document, as job_metadata.engine says."
+    f"{_OCR} The same work as cost_effective, and items (headings, lists, tables) made of the markdown: no"
+    " model looks at the document, as job_metadata.engine says."
 )
 
 PRESETS: Final = {

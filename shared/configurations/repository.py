@@ -1,6 +1,7 @@
 """The statements on saved configurations."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ async def save(
     # clock_timestamp: two saves in one transaction are still two versions.
     upsert = statement.on_conflict_do_update(
         index_elements=["project_id", "product_type", "name"],
-        index_where=text("deleted_at IS NULL"),
+        index_where=text("deleted_at IS NULL AND superseded_at IS NULL"),
         set_={"parameters": statement.excluded.parameters, "updated_at": func.clock_timestamp()},
     ).returning(Configuration)
     found = await session.scalars(upsert, execution_options={"populate_existing": True})
@@ -48,6 +49,7 @@ async def named(
         Configuration.product_type == product_type,
         Configuration.name == name,
         Configuration.deleted_at.is_(None),
+        Configuration.superseded_at.is_(None),
     )
     return (await session.scalars(rows)).one_or_none()
 
@@ -58,6 +60,7 @@ async def page(
     *,
     product_types: Sequence[str] | None,
     name: str | None,
+    latest_only: bool,
     size: int,
     after: UUID | None,
     count: bool,
@@ -70,6 +73,8 @@ async def page(
         rows = rows.where(Configuration.product_type.in_(product_types))
     if name is not None:
         rows = rows.where(Configuration.name == name)
+    if latest_only:
+        rows = rows.where(Configuration.superseded_at.is_(None))
     return await newest_first(session, rows, Configuration.id, size=size, after=after, count=count)
 
 
@@ -86,6 +91,40 @@ async def change(
     await session.execute(rows)
     await session.refresh(configuration)
     return configuration
+
+
+async def anywhere(session: AsyncSession, configuration_id: UUID) -> Configuration | None:
+    """The one with this id in any project, deleted ones included, locked."""
+    rows = select(Configuration).where(Configuration.id == configuration_id).with_for_update()
+    return (await session.scalars(rows)).one_or_none()
+
+
+async def adopt(
+    session: AsyncSession,
+    configuration: Configuration,
+    *,
+    configuration_id: UUID,
+    name: str,
+    created_at: datetime,
+    updated_at: datetime,
+    superseded: bool,
+) -> None:
+    """Give the row the id, name and times that it has on another server; the object is of no use any more."""
+    session.expunge(configuration)
+    await session.execute(
+        text(
+            "UPDATE configurations SET id = :new, name = :name, created_at = :c, updated_at = :u,"
+            " superseded_at = CASE WHEN :s THEN coalesce(superseded_at, now()) END WHERE id = :id"
+        ),
+        {
+            "id": configuration.id,
+            "new": configuration_id,
+            "name": name,
+            "c": created_at,
+            "u": updated_at,
+            "s": superseded,
+        },
+    )
 
 
 async def hide(session: AsyncSession, configuration: Configuration) -> None:

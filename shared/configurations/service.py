@@ -82,16 +82,19 @@ async def list_configurations(
     *,
     product_types: Sequence[str] | None,
     name: str | None,
+    latest_only: bool = False,
     size: int,
     after: UUID | None = None,
     count: bool = False,
 ) -> Page[Configuration]:
-    """A page of saved configurations, newest first. Presets are not listed: no project owns them."""
+    """A page of saved configurations, newest first; with `latest_only` without the older versions that came
+    from another server. Presets are not listed: no project owns them."""
     return await repository.page(
         uow.session,
         project_id,
         product_types=product_types,
         name=name,
+        latest_only=latest_only,
         size=size,
         after=after,
         count=count,

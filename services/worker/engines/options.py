@@ -13,11 +13,15 @@ from services.worker.engines.port import Refused
 from shared.jobs.codes import FailureCode
 
 FAST: Final = "fast"
+_SAME: Final = (
+    "No model looked at this document: the local engine did the same as for cost_effective, and made items of"
+    " the markdown."
+)
 _NOTES: Final = {
     FAST: "Text layer only: no markdown, no OCR.",
     "cost_effective": "Text and markdown; OCR only on pages with fewer than 20 characters.",
-    "agentic": "No model looked at this document: the local engine did the same as for cost_effective.",
-    "agentic_plus": "No model looked at this document: the local engine did the same as for cost_effective.",
+    "agentic": _SAME,
+    "agentic_plus": _SAME,
 }
 _DEFAULT_TIER: Final = "cost_effective"
 _RANGE: Final = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", re.ASCII)
@@ -36,6 +40,11 @@ class Tier:
     def markdown(self) -> bool:
         """Whether markdown is made, and OCR run where text is missing."""
         return self.name != FAST
+
+    @property
+    def items(self) -> bool:
+        """Whether items are made of the markdown of a format that tells no structure itself."""
+        return self.name not in (FAST, _DEFAULT_TIER)
 
     def describe(self, engine: str, *, pages: int, ocr_pages: int, seconds: float) -> dict[str, Any]:
         """The `job_metadata` of a result; `seconds` is the engine's own time."""

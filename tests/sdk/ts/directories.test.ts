@@ -28,7 +28,7 @@ test("a filter that is null is one that was not given", async () => {
   assert.ok(seen.some((one) => one.id === made.id));
 });
 
-test("an uploaded file is kept, changed, read and removed", async () => {
+test("an uploaded file is kept, changed, moved, read and removed", async () => {
   const [from, to] = await Promise.all(["from", "to"].map((name) => dirs.create({ name })));
   assert.ok(from && to);
   const content = words();
@@ -43,19 +43,20 @@ test("an uploaded file is kept, changed, read and removed", async () => {
   const found = await entries.get(made.id, { directory_id: from.id, expand: ["download_url"] });
   assert.ok(found.download_url);
   assert.equal(await (await fetch(found.download_url.url)).text(), content);
-  const changed = await entries.update(made.id, {
+  const moved = await entries.update(made.id, {
     directory_id: from.id,
-    display_name: "changed.txt",
+    target_directory_id: to.id,
+    display_name: "moved.txt",
     metadata: { tags: ["a", "b"], kept: true },
   });
-  assert.deepEqual([changed.display_name, changed.metadata], ["changed.txt", { tags: ["a", "b"], kept: true }]);
-  const target_directory_id = to.id;
-  await refused(400, () => entries.update(made.id, { directory_id: from.id, target_directory_id }));
-  const listed = await all(entries.list(from.id, { display_name_contains: "changed", unique_id: "unique" }));
+  assert.deepEqual([moved.directory_id, moved.display_name, moved.id], [to.id, "moved.txt", made.id]);
+  assert.deepEqual(moved.metadata, { tags: ["a", "b"], kept: true });
+  assert.deepEqual(await all(entries.list(from.id)), []);
+  const listed = await all(entries.list(to.id, { display_name_contains: "moved", unique_id: "unique" }));
   assert.deepEqual(listed.map((one) => one.id), [made.id]);
-  await entries.delete(made.id, { directory_id: from.id });
-  await refused(404, () => entries.get(made.id, { directory_id: from.id }));
-  assert.equal((await all(entries.list(from.id, { include_deleted: true }))).length, 1);
+  await entries.delete(made.id, { directory_id: to.id });
+  await refused(404, () => entries.get(made.id, { directory_id: to.id }));
+  assert.equal((await all(entries.list(to.id, { include_deleted: true }))).length, 1);
 });
 
 test("a stored file is added, and pages are read to their end", async () => {

@@ -63,6 +63,8 @@ test("jobs are listed, cancelled and removed", async () => {
 test("a schema is validated, and none is made up without a model", async () => {
   assert.deepEqual((await extract.validateSchema({ data_schema: SCHEMA })).data_schema, SCHEMA);
   await refused(400, () => extract.validateSchema({ data_schema: { type: "string" } }));
+  const generated = await extract.generateSchema({ data_schema: SCHEMA, name: "from a schema" });
+  assert.deepEqual([generated.name, generated.parameters.product_type], ["from a schema", "extract_v2"]);
   await refused(400, () => extract.generateSchema({ prompt: "the total of an invoice" }));
 });
 

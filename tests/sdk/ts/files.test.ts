@@ -36,8 +36,12 @@ test("lists have an order and pages", async () => {
   await refused(400, () => files.list({ order_by: "order_by" }));
 });
 
-test("the deprecated query is told to be absent", async () => {
-  await refused(405, () => files.query({ filter: { external_file_id: "e" } }));
+test("a query is a list whose filters are in the body", async () => {
+  const mark = randomUUID();
+  const made = await files.create({ file: await textFile("q.txt"), purpose: "parse", external_file_id: mark });
+  await files.create({ file: await textFile("other.txt"), purpose: "parse" });
+  const found = await files.query({ filter: { external_file_id: mark }, page_size: 10 });
+  assert.deepEqual(found.items.map((one) => one.id), [made.id]);
 });
 
 test("an empty file is refused", async () => {

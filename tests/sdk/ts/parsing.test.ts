@@ -61,8 +61,11 @@ test("jobs are listed, cancelled and removed", async () => {
   });
 });
 
-test("versions are told to be absent", async () => {
-  await refused(404, () => parsing.listVersions());
+test("versions are told by tier", async () => {
+  const versions = await parsing.listVersions();
+  for (const tier of ["fast", "cost_effective", "agentic", "agentic_plus"] as const) {
+    assert.ok((versions[tier] as string[]).includes(versions.latest[tier]), tier);
+  }
 });
 
 test("an option nobody knows is refused", async () => {

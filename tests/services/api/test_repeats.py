@@ -57,6 +57,11 @@ class Asks:
                 {"json": {"name": "c", "parameters": FAST}},
                 "configurations",
             ),
+            "webhook": (
+                "/api/v1/beta/webhook-configs",
+                {"json": {"webhook_url": "https://example.com/hook", "webhook_signing_secret": "of ours"}},
+                "webhook_configs",
+            ),
             "batch": (
                 "/api/v2/batches",
                 {"json": {"source_directory_id": directory, "config": {"job": job}}},
@@ -88,7 +93,7 @@ async def asks(http: httpx.AsyncClient, resources: Resources) -> Asks:
     return Asks(directory, file.json()["id"])
 
 
-PAGES = ("directory", "configuration", "batch", "parse", "extract", "file", "upload and parse")
+PAGES = ("directory", "configuration", "webhook", "batch", "parse", "extract", "file", "upload and parse")
 
 
 @pytest.mark.parametrize("page", PAGES)

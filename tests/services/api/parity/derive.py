@@ -65,6 +65,7 @@ NEWER_FIELDS: Mapping[str, Mapping[str, Any]] = {
     },
     "LatestVersions": dict.fromkeys(("fast", "cost_effective", "agentic", "agentic_plus"), "string"),
 }
+NEWER_EVENTS = [f"verify.{state}" for state in ("pending", "running", "success", "error", "cancelled")]
 FORMS: Mapping[str, Any] = {
     # The document leaves this form out; both official clients send it.
     "POST /api/v2/parse/upload": {
@@ -88,11 +89,22 @@ def facts_of(document: Mapping[str, Any]) -> dict[str, Any]:
     for name, body in FORMS.items():
         operations[name]["body"] = body
     operations = dict(sorted({**operations, **NEWER}.items()))
-    shapes = {name: shape_of(schema) for name, schema in document["components"]["schemas"].items()}
+    schemas = document["components"]["schemas"]
+    shapes = {name: _with_newer_events(shape_of(schema)) for name, schema in schemas.items()}
     return {
         "operations": operations,
         "shapes": {name: shapes[name] for name in _named_in(operations, shapes)},
     }
+
+
+def _with_newer_events(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return [_with_newer_events(one) for one in shape]
+    if not isinstance(shape, dict):
+        return shape
+    if "batch.pending" in shape.get("values", ()):
+        return {"values": sorted({*shape["values"], *NEWER_EVENTS})}
+    return {name: _with_newer_events(one) for name, one in shape.items()}
 
 
 def _named_in(operations: Any, shapes: Mapping[str, Any]) -> list[str]:

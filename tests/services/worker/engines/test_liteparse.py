@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen import canvas
 
-from services.worker.engines import tiff
+from services.worker.engines import liteparse, tiff
 from services.worker.engines.port import Done, ParseRequest
 from shared.jobs.codes import FailureCode
+from shared.jobs.result import Page
 from tests.services.worker.engines.conftest import SCANNED, Reader, image_bytes, pdf, picture, scanned_pdf
 
 
@@ -42,6 +43,27 @@ async def test_agentic_says_that_no_model_looked(reader: Reader) -> None:
     document = await reader.read(pdf(), "a.pdf", tier="agentic_plus")
     assert "no model looked at it" in document.job_metadata["engine"]
     assert document.pages[0].markdown
+
+
+async def test_the_agentic_tiers_make_items_of_the_markdown(reader: Reader) -> None:
+    document = await reader.read(pdf(2), "a.pdf", tier="agentic")
+    for page in document.pages:
+        heading, *others = page.items or ()
+        assert (heading["type"], heading["level"]) == ("heading", 1)
+        assert heading["value"] == f"Heading of page {page.page_number}"
+        assert f"Line 0 of page {page.page_number}" in " ".join(other["value"] for other in others)
+    scanned = await reader.read(scanned_pdf(), "scan.pdf", tier="agentic")
+    assert "Invoice number 1000" in " ".join(item["value"] for item in scanned.pages[0].items or ())
+    cheaper = await reader.read(pdf(), "a.pdf", tier="cost_effective")
+    assert cheaper.pages[0].items is None
+
+
+def test_a_document_with_very_much_text_has_items_as_far_as_they_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(liteparse, "_MOST_WITH_ITEMS", 10)
+    made = liteparse._with_items([Page(1, "a", "# a"), Page(2, "", error="broken"), Page(3, "b", "b" * 9)])
+    assert [None if page.items is None else len(page.items) for page in made] == [1, None, None]
 
 
 async def test_ocr_reads_the_poor_pages_only(reader: Reader) -> None:

@@ -1,12 +1,12 @@
 """who is told of batches and jobs, and what is to be told
 
-Revision: 0010, after: 0009
+Revision: 0011, after: 0010
 """
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
-revision = '0010'
-down_revision = '0009'
+revision = '0011'
+down_revision = '0010'
 
 
 def upgrade() -> None:
