@@ -91,7 +91,7 @@ class SchemaBody(BaseModel):
     data_schema: dict[str, Any]
 
 
-def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
+async def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     kind = asked.document_input_type
     return JobFilters(

@@ -91,7 +91,7 @@ class ParseResultOut(BaseModel):
     images_content_metadata: dict[str, Any] | None = None
 
 
-def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
+async def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     return JobFilters(
         status=asked.status,

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import ids
-from shared.db.repository import Page, newest_first
+from shared.db.repository import Page, ids_born, newest_first
 from shared.errors import NotFound
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
@@ -77,10 +77,11 @@ async def page(
     rows = _visible(project_id, job_type)
     if filters.job_ids is not None:
         rows = rows.where(Job.id.in_(filters.job_ids))
-    if filters.created_at_on_or_after is not None:
-        rows = rows.where(Job.created_at >= filters.created_at_on_or_after)
-    if filters.created_at_on_or_before is not None:
-        rows = rows.where(Job.created_at <= filters.created_at_on_or_before)
+    first, last = ids_born(filters.created_at_on_or_after, filters.created_at_on_or_before)
+    if first is not None:
+        rows = rows.where(Job.created_at >= filters.created_at_on_or_after, Job.id >= first)
+    if last is not None:
+        rows = rows.where(Job.created_at <= filters.created_at_on_or_before, Job.id <= last)
     rows = _of_input(_of_status(rows, job_type, filters.status), filters)
     return await newest_first(session, rows, Job.id, size=size, after=after, count=count)
 
@@ -92,6 +93,9 @@ def _of_status(rows: Select[Job], job_type: str, status: str | None) -> Select[J
         return rows.where(Job.status == JobStatus.PENDING, _is_taken())
     if status == "THROTTLED":
         return rows.where(Job.status == JobStatus.PENDING, ~_is_taken(), _is_held())
+    if status == JobStatus.FAILED:
+        # Each of them has a code, and those with a code have an index.
+        return rows.where(Job.status == status, Job.error_code.is_not(None))
     if status != JobStatus.PENDING:
         return rows.where(Job.status == status)
     rows = rows.where(Job.status == JobStatus.PENDING, ~_is_taken())

@@ -22,11 +22,13 @@ LIST_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever holds a key. `project_id` is None for an operator, who must name a project."""
+    """Whoever holds a key. `project_id` is None for an operator, who must name a project; `ends_in_s` for a
+    key that does not end by itself."""
 
     project_id: UUID | None
     role: Role
     key_id: UUID
+    ends_in_s: float | None = None
 
 
 async def bootstrap(uow: UnitOfWork) -> tuple[str | None, str | None]:
@@ -105,7 +107,7 @@ async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
     key = await repository.live_key(uow.session, _digest(token))
     if key is None:
         raise Unauthenticated("This API key is unknown, revoked or expired.")
-    return Caller(project_id=key.project_id, role=Role(key.role), key_id=key.id)
+    return Caller(key.project_id, Role(key.role), key.id, key.ends_in_s)
 
 
 async def resolve_project(
