@@ -1,10 +1,10 @@
 """indexes for the filters of lists
 
-Revision: 0007_lists, after: 0006
+Revision: 0007, after: 0006
 """
 import sqlalchemy as sa
 from alembic import op
-revision = '0007_lists'
+revision = '0007'
 down_revision = '0006'
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
+from starlette.responses import Response
 
-from services.api import inputs
+from services.api import inputs, short_cuts
 from services.api.dependencies import (
     Expand,
     Moment,
@@ -21,7 +22,9 @@ from services.api.dependencies import (
     known_ids,
     read_json,
 )
+from services.api.dependencies import door as door_of
 from services.api.paging import PageOf
+from services.api.short_cuts import ShortCutRoute, with_short_cut
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.configurations import service as configuration_service
@@ -36,7 +39,7 @@ from shared.jobs.lifecycle import JobType
 from shared.jobs.result import ResultDocument
 from shared.jobs.service import JobFilters, JobView
 
-router = APIRouter(tags=["parse"])
+router = APIRouter(tags=["parse"], route_class=ShortCutRoute)
 BASE = "/api/v2/parse"
 
 
@@ -180,7 +183,17 @@ async def list_pages(
     return page.answer(found, show)
 
 
+async def _plain_job(request: Request) -> Response | None:
+    project_id = short_cuts.project_of(request)
+    job_id = short_cuts.id_of(request, ids.Kind.PARSE_JOB, "job_id")
+    if project_id is None or job_id is None:
+        return None
+    view = await job_service.read_parse_job(door_of(request).resources.reader, project_id, job_id)
+    return None if view is None else short_cuts.answer(ParseResultOut(job=show(view)))
+
+
 @router.get(BASE + "/{job_id}")
+@with_short_cut(_plain_job)
 async def get(
     uow: Uow, project_id: ProjectId, job_id: str, expand: Expand, storage: Storage
 ) -> ParseResultOut:
