@@ -7,7 +7,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.config import MissingSetting, Settings
-from shared.db.engine import open_engine
+from shared.db.engine import arguments, open_engine, reader_of
+from shared.db.reader import Reader
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory, session_maker
 from shared.installation import service as installation_service
 from shared.outbound.targets import Policy
@@ -22,7 +23,11 @@ from shared.webhooks.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One process's pool, bells, storage, and the places that it may read in place."""
+    """One process's pool, bells, storage, and the places that it may read in place.
+
+    `reading` opens units of work that only read, without a transaction around their statements; `reader` is
+    for single SELECTs that come very often.
+    """
 
     settings: Settings
     engine: AsyncEngine
@@ -30,6 +35,8 @@ class Resources:
     storage: ObjectStore
     sources: Sources
     unit_of_work: UnitOfWorkFactory
+    reading: UnitOfWorkFactory
+    reader: Reader
 
     async def hold_to_storage(self) -> str:
         """Check that our storage is the one of our database; the first who asks records it. Answers the key
@@ -46,6 +53,7 @@ class Resources:
     async def close(self) -> None:
         """Give everything back; what waits to be rung gets two seconds."""
         self.queue.close(2.0)
+        await self.reader.close()
         await self.engine.dispose()
 
 
@@ -53,14 +61,16 @@ def open_resources(
     settings: Settings, *, name: str, pool_size: int | None = None, queue: TaskQueue | None = None
 ) -> Resources:
     """Connects to nothing yet: a service may start before its database."""
+    size = pool_size or settings.database.pool_size
     engine = open_engine(
         settings.database_url(),
         name=name,
-        pool_size=pool_size or settings.database.pool_size,
+        pool_size=size,
         statement_timeout_s=settings.database.statement_timeout_s,
     )
     bells = queue or CeleryQueue(settings.broker_url())
     sessions = session_maker(engine)
+    readers = session_maker(reader_of(engine))
     return Resources(
         settings=settings,
         engine=engine,
@@ -68,6 +78,12 @@ def open_resources(
         storage=ObjectStore(settings.storage_url()),
         sources=open_sources(settings),
         unit_of_work=lambda: UnitOfWork(sessions, bells),
+        reading=lambda: UnitOfWork(readers, bells),
+        reader=Reader(
+            engine,
+            arguments(f"{name}-reads", settings.database.statement_timeout_s),
+            size=max(1, size // 2),
+        ),
     )
 
 

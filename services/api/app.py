@@ -30,6 +30,7 @@ from services.api import (
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
 from services.api.free_space import FreeSpace
+from services.api.known_keys import KnownKeys
 from services.api.middleware import (
     BoundedBodies,
     CountedRequests,
@@ -50,7 +51,11 @@ from shared.queue.messages import TaskQueue
 from shared.wiring import open_gate, open_resources
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+# A request tries them one by one: those that come most often are first.
 PAGES = (
+    batches,
+    parse,
+    extract,
     health,
     metrics,
     projects,
@@ -59,11 +64,8 @@ PAGES = (
     directory_files,
     configurations,
     webhook_configs,
-    batches,
     batch_results,
     batch_steering,
-    parse,
-    extract,
     admin,
 )
 
@@ -94,6 +96,7 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(PacedBodies)
     app.add_middleware(RequestIds)
     app.state.wrong_keys = WrongKeys()
+    app.state.known_keys = KnownKeys()
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
     error_handlers.install(app)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from shared import ids
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.model import Batch
-from shared.batches.service import BatchResult, Progress
+from shared.batches.service import BatchResult, BatchView, Progress
 from shared.batches.threshold import Threshold
 from shared.jobs.lifecycle import JobType
 from shared.lanes.limits import WaitingCode
@@ -99,7 +99,7 @@ class BatchOut(BaseModel):
     redrive_of: str | None = None
 
 
-def show(batch: Batch, results: list[BatchResult] | None = None) -> BatchOut:
+def show(batch: Batch | BatchView, results: list[BatchResult] | None = None) -> BatchOut:
     """The row as the contract has it."""
     kind = JobType(batch.job_type)
     return BatchOut(
@@ -119,7 +119,7 @@ def show(batch: Batch, results: list[BatchResult] | None = None) -> BatchOut:
     )
 
 
-def _threshold_of(batch: Batch) -> ThresholdIn | None:
+def _threshold_of(batch: Batch | BatchView) -> ThresholdIn | None:
     if batch.fail_limit is None and batch.fail_percent is None:
         return None
     return ThresholdIn(count=batch.fail_limit, percent=batch.fail_percent, after=batch.fail_after)

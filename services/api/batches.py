@@ -5,11 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
 
+from services.api import short_cuts
 from services.api.batch_shape import BASE, BatchConfig, BatchOut, ThresholdIn, show, show_progress
-from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, TheGate, Uow, known_ids
+from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, TheGate, Uow, door, known_ids
 from services.api.paging import PageOf
 from services.api.repeats import Once
+from services.api.short_cuts import ShortCutRoute, with_short_cut
 from shared import ids
 from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
@@ -18,7 +22,7 @@ from shared.batches.service import BatchFilters
 from shared.webhooks import service as webhook_service
 from shared.webhooks.options import MOST_INLINE, Ids, InlineWebhook
 
-router = APIRouter(tags=["batches"])
+router = APIRouter(tags=["batches"], route_class=ShortCutRoute)
 NO_ID = UUID(int=0)
 
 
@@ -41,7 +45,7 @@ class BatchQuery(BaseModel):
     status: BatchStatus | None = None
 
 
-def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
+async def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
     """The same for the room; a directory id that is none matches nothing."""
     directory: UUID | None = None
     if asked.source_directory_id is not None:
@@ -73,7 +77,27 @@ async def create(uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, ask
     return await once.keep(show(batch))
 
 
+async def _plain_page(request: Request) -> Response | None:
+    project_id = short_cuts.project_of(request)
+    page = None if project_id is None else short_cuts.plain_page(request, project_id)
+    if project_id is None or page is None:
+        return None
+    reader = door(request).resources.reader
+    found = await batch_service.read_page(reader, project_id, size=page.size, after=page.after)
+    return short_cuts.answer(page.answer(found, show))
+
+
+async def _plain_batch(request: Request) -> Response | None:
+    project_id = short_cuts.project_of(request)
+    batch_id = short_cuts.id_of(request, ids.Kind.BATCH, "batch_id")
+    if project_id is None or batch_id is None:
+        return None
+    batch = await batch_service.read_batch(door(request).resources.reader, project_id, batch_id)
+    return None if batch is None else short_cuts.answer(show(batch))
+
+
 @router.get(BASE)
+@with_short_cut(_plain_page)
 async def list_pages(
     uow: Uow,
     project_id: ProjectId,
@@ -88,10 +112,11 @@ async def list_pages(
 
 
 @router.get(BASE + "/{batch_id}")
+@with_short_cut(_plain_batch)
 async def get(uow: Uow, project_id: ProjectId, batch_id: str, expand: Expand) -> BatchOut:
     """One batch; with `expand=results` what became of each file, once the batch is final, and with
     `expand=progress` how far it is."""
-    batch = await batch_service.get_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id))
+    batch = await batch_service.view_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id))
     results = await batch_service.results_of(uow, batch) if "results" in expand else None
     answer = show(batch, results)
     if "progress" in expand:

@@ -47,7 +47,7 @@ class ConfigurationQuery(BaseModel):
     latest_only: bool = False
 
 
-def filters_of(asked: Annotated[ConfigurationQuery, Query()]) -> ConfigurationQuery:
+async def filters_of(asked: Annotated[ConfigurationQuery, Query()]) -> ConfigurationQuery:
     """A dependency of its own: FastAPI reads a model beside other parameters only so."""
     return asked
 

@@ -1,9 +1,10 @@
 """What pages ask for: the unit of work, the caller, the project, the page, and what to expand."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response, Security
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 from services.api.authentication import BEARER, COOKIE, token_of
 from services.api.downloads import Links
 from services.api.free_space import FreeSpace
+from services.api.known_keys import KnownKeys
 from services.api.paging import PageAsk, filters_of, read_token
 from services.api.plain_text import check_text
 from services.api.request_limits import RequestLimits
@@ -28,6 +30,9 @@ from shared.projects.service import Caller
 from shared.storage.port import BlobStorage
 from shared.webhooks.service import Gate
 from shared.wiring import Resources
+
+SAFE: Final = frozenset({"GET", "HEAD"})
+"""Methods that only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +54,34 @@ def door(request: Request) -> Door:
     return found
 
 
+# Dependencies are coroutines, also those that wait for nothing: FastAPI sends all others to a thread.
+
+
+async def _door(request: Request) -> Door:
+    return door(request)
+
+
 async def storage(request: Request) -> BlobStorage:
     """Where bytes lie: the place that the database's rows speak of, or `Unavailable`."""
     return door(request).gate.storage()
 
 
 async def unit_of_work(request: Request) -> AsyncIterator[UnitOfWork]:
-    """One request's transaction. Committed before the answer is sent, so a commit that fails is an error."""
-    async with door(request).resources.unit_of_work() as uow:
+    """One request's transaction. Committed before the answer is sent, so a commit that fails is an error. A
+    GET only reads: it needs none."""
+    resources = door(request).resources
+    opened = resources.reading if request.method in SAFE else resources.unit_of_work
+    async with opened() as uow:
         yield uow
         await uow.commit()
 
 
-def webhook_gate(request: Request) -> Gate:
+async def webhook_gate(request: Request) -> Gate:
     """What webhooks may be here."""
     return door(request).webhooks
 
 
-TheDoor = Annotated[Door, Depends(door)]
+TheDoor = Annotated[Door, Depends(_door)]
 TheGate = Annotated[Gate, Depends(webhook_gate)]
 Storage = Annotated[BlobStorage, Depends(storage)]
 Uow = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
@@ -81,20 +96,33 @@ async def caller(
 ) -> Caller:
     """Whoever's key the request carries. Too many wrong ones from one address, or too many requests of a
     right one: `TooMany`."""
-    token = token_of(request)
-    try:
-        who = await project_service.authenticate(uow, token)
-    except Unauthenticated:
-        if token:
-            wrong: WrongKeys = request.app.state.wrong_keys
-            wrong.note(request.client.host if request.client is not None else "")
-        raise
+    who = await _holder_of(request, uow)
     limits: RequestLimits = request.app.state.request_limits
     if (allowance := limits.allowance_of(who)) is not None:
         # No transaction is open while another server is asked (law 2).
         await uow.commit()
         await limits.ask(request, response, who, allowance)
     return who
+
+
+async def _holder_of(request: Request, uow: UnitOfWork) -> Caller:
+    """Who reads is not looked up again within a second (`KnownKeys`)."""
+    token = token_of(request)
+    known: KnownKeys = request.app.state.known_keys
+    reads = request.method in SAFE
+    if reads and (found := known.find(token)) is not None:
+        return found
+    asked_at = time.monotonic()
+    try:
+        found = await project_service.authenticate(uow, token)
+    except Unauthenticated:
+        if token:
+            wrong: WrongKeys = request.app.state.wrong_keys
+            wrong.note(request.client.host if request.client is not None else "")
+        raise
+    if reads and token:
+        known.note(token, found, asked_at=asked_at)
+    return found
 
 
 TheCaller = Annotated[Caller, Depends(caller)]
@@ -115,7 +143,7 @@ async def project(
 ProjectId = Annotated[UUID, Depends(project)]
 
 
-def links(request: Request) -> Links:
+async def links(request: Request) -> Links:
     """Makes download links that the caller can follow: under the public URL, else the one it used itself."""
     own = door(request)
     return Links((own.public_url or str(request.base_url)).rstrip("/"), own.signer)
@@ -128,7 +156,7 @@ PageToken = Annotated[str | None, Query(description="`next_page_token` of the pa
 IncludeTotal = Annotated[bool, Query(description="Count all rows into `total_size`.")]
 
 
-def page_of_project(
+async def page_of_project(
     request: Request,
     tenant: ProjectId,
     page_size: PageSize = None,
@@ -139,7 +167,7 @@ def page_of_project(
     return page_of(request, tenant, page_size, page_token, count=include_total)
 
 
-def page_of_caller(
+async def page_of_caller(
     request: Request,
     who: TheCaller,
     page_size: PageSize = None,
@@ -154,7 +182,7 @@ ProjectPage = Annotated[PageAsk, Depends(page_of_project)]
 CallerPage = Annotated[PageAsk, Depends(page_of_caller)]
 
 
-def expand(
+async def expand(
     request: Request, _expand: Annotated[list[str] | None, Query(alias="expand")] = None
 ) -> frozenset[str]:
     """What to expand: repeated parameters and comma lists; values that nobody knows are left in peace."""

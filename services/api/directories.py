@@ -68,7 +68,7 @@ class DirectoryOut(BaseModel):
     source_read_at: datetime | None
 
 
-def filters_of(asked: Annotated[DirectoryQuery, Query()]) -> DirectoryFilters:
+async def filters_of(asked: Annotated[DirectoryQuery, Query()]) -> DirectoryFilters:
     """The same for the room."""
     types = [*([asked.type] if asked.type else []), *(asked.types or [])]
     return DirectoryFilters(name=asked.name, types=types or None, include_deleted=asked.include_deleted)

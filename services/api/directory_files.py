@@ -77,7 +77,7 @@ class EntryQuery(BaseModel):
     updated_at_on_or_before: Moment | None = None
 
 
-def filters_of(asked: Annotated[EntryQuery, Query()]) -> EntryFilters:
+async def filters_of(asked: Annotated[EntryQuery, Query()]) -> EntryFilters:
     """The same for the room; a file_id that is none matches nothing."""
     given = asked.model_dump(exclude={"file_id"})
     if asked.file_id is None:
@@ -123,7 +123,7 @@ def show(entry: DirectoryFile, links: Links | None = None) -> EntryOut:
     )
 
 
-def shown(expand: Expand, links: TheLinks) -> Callable[[DirectoryFile], EntryOut]:
+async def shown(expand: Expand, links: TheLinks) -> Callable[[DirectoryFile], EntryOut]:
     """`show`, with download links when they are asked for."""
     return partial(show, links=links if "download_url" in expand else None)
 

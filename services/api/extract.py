@@ -73,7 +73,7 @@ class GeneratedOut(BaseModel):
     parameters: Annotated[dict[str, Any], ShownAs(Parameters)]
 
 
-def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
+async def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     kind = asked.document_input_type
     return JobFilters(

@@ -103,12 +103,12 @@ def show(file: File, links: Links | None = None) -> FileOut:
     )
 
 
-def filters_of(asked: Annotated[FileQuery, Query()]) -> FileQuery:
+async def filters_of(asked: Annotated[FileQuery, Query()]) -> FileQuery:
     """A model of its own: FastAPI reads it beside the parameters of other dependencies only so."""
     return asked
 
 
-def shown(expand: Expand, links: TheLinks) -> Callable[[File], FileOut]:
+async def shown(expand: Expand, links: TheLinks) -> Callable[[File], FileOut]:
     """`show`, with download links when they are asked for."""
     return partial(show, links=links if "download_url" in expand else None)
 

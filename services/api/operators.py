@@ -51,7 +51,7 @@ class Operator:
         )
 
 
-def operator(request: Request, uow: Uow, who: TheCaller) -> Operator:
+async def operator(request: Request, uow: Uow, who: TheCaller) -> Operator:
     """The operator that asks; a project's key is refused (403). Every page under /admin depends on it."""
     if who.role is not Role.OPERATOR:
         raise NotAllowed("This needs an operator key; a project key opens only its own project.")
@@ -63,7 +63,7 @@ def operator(request: Request, uow: Uow, who: TheCaller) -> Operator:
 TheOperator = Annotated[Operator, Depends(operator)]
 
 
-def page_of_operator(
+async def page_of_operator(
     request: Request,
     who: TheOperator,
     project_id: Annotated[str | None, Query(description="Only this project.")] = None,
@@ -79,7 +79,7 @@ def page_of_operator(
 OperatorPage = Annotated[PageAsk, Depends(page_of_operator)]
 
 
-def project_filter(
+async def project_filter(
     project_id: Annotated[str | None, Query(description="Only this project.")] = None,
 ) -> UUID | None:
     """The project that a list is narrowed to; what is no project's id matches nothing."""

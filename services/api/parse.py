@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from services.api import inputs
+from services.api import inputs, short_cuts
 from services.api.dependencies import (
     Expand,
     Moment,
@@ -23,6 +23,7 @@ from services.api.dependencies import (
     known_ids,
     read_json,
 )
+from services.api.dependencies import door as door_of
 from services.api.downloads import PART_PATH, LinkQuery, safe_headers
 from services.api.paging import PageOf
 from services.api.parse_parts import BY_KEY, PART, contents, expanded, file_of, needs_result, wanted_parts
@@ -36,6 +37,7 @@ from services.api.parse_shape import (
     show,
 )
 from services.api.repeats import Once, OnceForForm
+from services.api.short_cuts import ShortCutRoute, with_short_cut
 from services.api.uploads import Form, form_of
 from shared import ids
 from shared.configurations import options
@@ -51,7 +53,7 @@ from shared.jobs.service import JobFilters, JobView
 from shared.webhooks import service as webhook_service
 from shared.webhooks.service import Endpoint
 
-router = APIRouter(tags=["parse"])
+router = APIRouter(tags=["parse"], route_class=ShortCutRoute)
 BASE = "/api/v2/parse"
 
 
@@ -64,7 +66,7 @@ class ParseQuery(BaseModel):
     created_at_on_or_before: Moment | None = None
 
 
-def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
+async def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
     """The same for the room; ids that are none match nothing."""
     return JobFilters(
         status=asked.status,
@@ -151,7 +153,17 @@ async def versions(_who: TheCaller) -> ParseVersionsOut:
     return ParseVersionsOut(**{tier: [date] for tier, date in LATEST_VERSIONS.items()}, latest=latest)
 
 
+async def _plain_job(request: Request) -> Response | None:
+    project_id = short_cuts.project_of(request)
+    job_id = short_cuts.id_of(request, ids.Kind.PARSE_JOB, "job_id")
+    if project_id is None or job_id is None:
+        return None
+    view = await job_service.read_parse_job(door_of(request).resources.reader, project_id, job_id)
+    return None if view is None else short_cuts.answer(ParseResultOut(job=show(view)))
+
+
 @router.get(BASE + "/{job_id}")
+@with_short_cut(_plain_job)
 async def get(
     uow: Uow,
     project_id: ProjectId,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.batches import repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
-from shared.batches.repository import Standing
+from shared.batches.repository import BatchView, Standing
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs.lifecycle import JobType
 from shared.lanes.limits import Waiting, WaitingCode, hold_code, hold_scope
@@ -67,7 +67,7 @@ async def explain(
     return Explanation(batch.status, waiting, checks, batch.wake_at)
 
 
-async def waiting_of(uow: UnitOfWork, batch: Batch) -> dict[str, Any] | None:
+async def waiting_of(uow: UnitOfWork, batch: Batch | BatchView) -> dict[str, Any] | None:
     """Why the batch waits now; None when it is final, or moves at full speed."""
     if BATCH_MOVES.is_final(BatchStatus(batch.status)):
         return None
@@ -76,7 +76,9 @@ async def waiting_of(uow: UnitOfWork, batch: Batch) -> dict[str, Any] | None:
     return _waiting(batch, standing, slots=slots, broker_up=True)
 
 
-def _waiting(batch: Batch, now: Standing, *, slots: int, broker_up: bool) -> dict[str, Any] | None:
+def _waiting(
+    batch: Batch | BatchView, now: Standing, *, slots: int, broker_up: bool
+) -> dict[str, Any] | None:
     """The first that applies: what was refused; then what is missing for what was granted."""
     if batch.stop_at is not None or BATCH_MOVES.is_final(BatchStatus(batch.status)):
         return None
@@ -118,7 +120,7 @@ def _came_back(now: Standing) -> tuple[bool, Waiting]:
     return applies, Waiting(code, "upstream" if upstream else "server", f"{_BACK}: {reason}")
 
 
-def _refusal(batch: Batch, now: Standing) -> dict[str, Any] | None:
+def _refusal(batch: Batch | BatchView, now: Standing) -> dict[str, Any] | None:
     """What a limit refuses now. The lane's own words are newer than those the batch was given."""
     own = batch.wait if batch.status == BatchStatus.THROTTLED else None
     if batch.paused_at is not None:
@@ -157,7 +159,7 @@ def _stop(batch: Batch) -> Check:
     return Check("stop", ok=False, detail=f"asked at {_at(batch.stop_at)}, to end {batch.stop_as}")
 
 
-def _paused(batch: Batch) -> str:
+def _paused(batch: Batch | BatchView) -> str:
     assert batch.paused_at is not None
     return f"This batch was paused at {_at(batch.paused_at)} by {batch.paused_by}."
 

@@ -58,6 +58,8 @@ class Batch(Base):
         Index("ix_batches_project", "project_id", "id"),
         Index("ix_batches_directory", "source_directory_id", "id"),
         Index("ix_batches_finished", "project_id", "finished_at"),
+        # Written once, by the final move: those that are not final are found by their due time.
+        Index("ix_batches_ended", "project_id", "status", "id", postgresql_where=text("wake_at IS NULL")),
         Index("ix_batches_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": 70}},
     )

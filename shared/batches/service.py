@@ -6,9 +6,10 @@ from uuid import UUID
 from shared.batches import draining, repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
-from shared.batches.repository import BatchFilters, BatchResult, Progress
+from shared.batches.repository import BatchFilters, BatchResult, BatchView, Progress
 from shared.batches.threshold import CODE, Threshold
 from shared.configurations import service as configuration_service
+from shared.db.reader import Reader
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.directories import service as directory_service
@@ -23,6 +24,7 @@ from shared.webhooks.service import Endpoint
 __all__ = [
     "BatchFilters",
     "BatchResult",
+    "BatchView",
     "Progress",
     "cancel_batch",
     "get_batch",
@@ -30,9 +32,12 @@ __all__ = [
     "move_file",
     "open_batch",
     "progress_of",
+    "read_batch",
+    "read_page",
     "reread_batch",
     "results_of",
     "results_page",
+    "view_batch",
 ]
 
 
@@ -114,6 +119,24 @@ async def get_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Batch:
     return batch
 
 
+async def view_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> BatchView:
+    """The same, for who only reads it."""
+    batch = await repository.view(uow.session, project_id, batch_id)
+    if batch is None:
+        raise NotFound(f"No batch has the id bat-{batch_id}.")
+    return batch
+
+
+async def read_batch(reader: Reader, project_id: UUID, batch_id: UUID) -> BatchView | None:
+    """The same by the driver; None where there is none. Raises `NotNow`."""
+    return await repository.read(reader, project_id, batch_id)
+
+
+async def read_page(reader: Reader, project_id: UUID, *, size: int, after: UUID | None) -> Page[BatchView]:
+    """A page of all batches of the project by the driver, newest first. Raises `NotNow`."""
+    return await repository.read_page(reader, project_id, size=size, after=after)
+
+
 async def reread_batch(uow: UnitOfWork, batch: Batch) -> Batch:
     """The same batch as it is now, with what this transaction did to it."""
     return await repository.reread(uow.session, batch)
@@ -143,12 +166,12 @@ async def list_batches(
     size: int,
     after: UUID | None = None,
     count: bool = False,
-) -> Page[Batch]:
+) -> Page[BatchView]:
     """A page of the project's batches, newest first."""
     return await repository.page(uow.session, project_id, filters, size=size, after=after, count=count)
 
 
-async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
+async def results_of(uow: UnitOfWork, batch: Batch | BatchView) -> list[BatchResult] | None:
     """The mapping of every source file; None until the batch is final, and after FAILED, which has no
     trustworthy set (it has one when failed files were what stopped it). Read page by page, so no snapshot is
     held for long."""
@@ -165,7 +188,7 @@ async def results_of(uow: UnitOfWork, batch: Batch) -> list[BatchResult] | None:
 
 async def results_page(
     uow: UnitOfWork,
-    batch: Batch,
+    batch: Batch | BatchView,
     *,
     after_seq: int,
     size: int,
@@ -176,6 +199,6 @@ async def results_page(
     return await repository.results(uow.session, batch.id, after_seq=after_seq, size=size, job_ids=job_ids)
 
 
-async def progress_of(uow: UnitOfWork, batch: Batch) -> Progress:
+async def progress_of(uow: UnitOfWork, batch: Batch | BatchView) -> Progress:
     """How far the batch is, from its sums: the cost does not grow with its size."""
     return await repository.progress(uow.session, batch.id)

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import and_, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.batches.lifecycle import BATCH_MOVES
 from shared.batches.model import Batch
 from shared.db.repository import Page, newest_first
 from shared.lanes.model import Lane
@@ -38,7 +39,9 @@ async def page(
     if filters.project_id is not None:
         rows = rows.where(Batch.project_id == filters.project_id)
     if filters.status is not None:
-        rows = rows.where(Batch.status == filters.status)
+        ended = filters.status in BATCH_MOVES.final
+        due = Batch.wake_at.is_(None) if ended else Batch.wake_at.is_not(None)
+        rows = rows.where(Batch.status == filters.status, due)
     if filters.waiting is not None:
         # What waits is not final: the index on the due time leaves the many that are out.
         of_lane = exists().where(

@@ -1,7 +1,8 @@
 """Keyset pages: cost does not grow with depth, and a page never skips or repeats a row."""
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ScalarResult, Select, func, select
@@ -13,6 +14,8 @@ from shared.db.base import Base
 M = TypeVar("M", bound=Base)
 T = TypeVar("T")
 
+SLACK: Final = timedelta(hours=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
 ENDED_AT_NOTHING = (
@@ -34,6 +37,20 @@ class Page(Generic[T]):
 def page_size(asked: int | None) -> int:
     """1..1,000; what lies outside is coerced, never refused (contract.md section 1)."""
     return DEFAULT_PAGE if asked is None else min(max(asked, 1), MAX_PAGE)
+
+
+def ids_born(on_or_after: datetime | None, on_or_before: datetime | None) -> tuple[UUID | None, UUID | None]:
+    """The ids between which all rows lie that were born between two moments: a list that is narrowed by
+    `created_at` reads these and no more. A row's id is made after its transaction began, which is its
+    `created_at`, by the same clock; `SLACK` allows for long transactions and for a clock that was set."""
+    return _id_at(on_or_after, -SLACK), _id_at(on_or_before, SLACK)
+
+
+def _id_at(moment: datetime | None, slack: timedelta) -> UUID | None:
+    if moment is None:
+        return None
+    milliseconds = (moment - EPOCH + slack) // timedelta(milliseconds=1)
+    return UUID(int=min(max(milliseconds, 0), (1 << 48) - 1) << 80)
 
 
 async def newest_first(

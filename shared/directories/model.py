@@ -23,6 +23,7 @@ class Directory(Base):
     __table_args__ = (
         CheckConstraint("type IN ('user', 'ephemeral', 'index')", name="type"),
         Index("ix_directories_project", "project_id", "id"),
+        Index("ix_directories_name", "project_id", "name", "id"),
         Index(
             "ix_directories_expiring",
             "expires_at",

@@ -25,6 +25,14 @@ class File(Base):
         CheckConstraint("char_length(name) BETWEEN 1 AND 3000", name="name_length"),
         CheckConstraint("size_bytes >= 0", name="size"),
         Index("ix_files_project", "project_id", "id"),
+        Index("ix_files_name", "project_id", "name", "id"),
+        Index(
+            "ix_files_external",
+            "project_id",
+            "external_file_id",
+            "id",
+            postgresql_where=text("external_file_id IS NOT NULL"),
+        ),
         Index(
             "ix_files_source",
             "storage_key",

@@ -39,6 +39,14 @@ class Job(Base):
             "id",
             postgresql_where=text("batch_id IS NULL AND purged_at IS NULL"),
         ),
+        # Of a job that ends well no column of it is written: that stays HOT.
+        Index(
+            "ix_jobs_failed",
+            "project_id",
+            "job_type",
+            "id",
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
         Index("ix_jobs_parse_job", "parse_job_id", postgresql_where=text("parse_job_id IS NOT NULL")),
         {
             "postgresql_with": {

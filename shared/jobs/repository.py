@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import ids
-from shared.db.repository import Page, newest_first
+from shared.db.reader import Reader
+from shared.db.repository import Page, ids_born, newest_first
 from shared.errors import NotFound
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
@@ -63,6 +64,27 @@ async def get(session: AsyncSession, project_id: UUID, job_type: str, job_id: UU
     return found.one_or_none()
 
 
+_READ: Final = (
+    "SELECT j.id, j.project_id, j.job_type, j.batch_id,"
+    " CASE WHEN j.status = 'PENDING' AND EXISTS (SELECT 1 FROM chunks c WHERE c.state = 'TAKEN' AND"
+    "  (c.job_id = j.id OR (c.batch_id = j.batch_id AND j.seq BETWEEN c.lo AND c.hi))) THEN 'RUNNING'"
+    "  ELSE j.status END,"
+    " j.name, j.file_id, j.error_code, j.error_message, j.result_key, j.pages, j.seconds, j.engine,"
+    " j.reused_from IS NOT NULL, coalesce(j.config, b.config -> 'parameters'), j.configuration_id,"
+    " coalesce(j.file_input, 'dfl-' || j.directory_file_id), j.parse_job_id, j.created_at,"
+    " coalesce(j.finished_at, j.created_at), j.purged_at"
+    " FROM jobs j LEFT JOIN batches b ON b.id = j.batch_id"
+    " WHERE j.project_id = $1 AND j.job_type = $2 AND j.id = $3 AND j.status <> 'UNMAPPED'"
+    " AND j.deleted_at IS NULL"
+)
+
+
+async def read(reader: Reader, project_id: UUID, job_type: str, job_id: UUID) -> Sequence[Any] | None:
+    """The same by the driver, as a reader sees it: in the order of the fields of `JobView`."""
+    found = await reader.fetch(_READ, project_id, job_type, job_id)
+    return found[0] if found else None
+
+
 async def page(
     session: AsyncSession,
     project_id: UUID,
@@ -77,11 +99,12 @@ async def page(
     rows = _visible(project_id, job_type)
     if filters.job_ids is not None:
         rows = rows.where(Job.id.in_(filters.job_ids))
-    if filters.created_at_on_or_after is not None:
-        rows = rows.where(Job.created_at >= filters.created_at_on_or_after)
-    if filters.created_at_on_or_before is not None:
-        rows = rows.where(Job.created_at <= filters.created_at_on_or_before)
-    rows = _of_input(_of_status(rows, job_type, filters.status), filters)
+    first, last = ids_born(filters.created_at_on_or_after, filters.created_at_on_or_before)
+    if first is not None:
+        rows = rows.where(Job.created_at >= filters.created_at_on_or_after, Job.id >= first)
+    if last is not None:
+        rows = rows.where(Job.created_at <= filters.created_at_on_or_before, Job.id <= last)
+    rows = _of_input(_of_status(rows, job_type, filters.status), project_id, filters)
     return await newest_first(session, rows, Job.id, size=size, after=after, count=count)
 
 
@@ -92,6 +115,9 @@ def _of_status(rows: Select[Job], job_type: str, status: str | None) -> Select[J
         return rows.where(Job.status == JobStatus.PENDING, _is_taken())
     if status == "THROTTLED":
         return rows.where(Job.status == JobStatus.PENDING, ~_is_taken(), _is_held())
+    if status == JobStatus.FAILED:
+        # Each of them has a code, and those with a code have an index.
+        return rows.where(Job.status == status, Job.error_code.is_not(None))
     if status != JobStatus.PENDING:
         return rows.where(Job.status == status)
     rows = rows.where(Job.status == JobStatus.PENDING, ~_is_taken())
@@ -99,13 +125,14 @@ def _of_status(rows: Select[Job], job_type: str, status: str | None) -> Select[J
     return rows.where(~_is_held()) if job_type == JobType.EXTRACT else rows
 
 
-def _of_input(rows: Select[Job], filters: JobFilters) -> Select[Job]:
+def _of_input(rows: Select[Job], project_id: UUID, filters: JobFilters) -> Select[Job]:
     if filters.configuration_id is not None:
         spelled = _spellings(filters.configuration_id, ids.Kind.CONFIGURATION)
         of_batch = text(
+            # Of the project by its value: by the job's column it would be asked anew for each job.
             "jobs.batch_id IN (SELECT b.id FROM batches b"
-            " WHERE b.project_id = jobs.project_id AND b.configuration_id IN :spelled)"
-        ).bindparams(bindparam("spelled", spelled, expanding=True))
+            " WHERE b.project_id = :owner AND b.configuration_id IN :spelled)"
+        ).bindparams(bindparam("spelled", spelled, expanding=True), bindparam("owner", project_id))
         rows = rows.where(or_(Job.configuration_id.in_(spelled), of_batch))
     if filters.file_input is not None:
         kinds = (ids.Kind.FILE, ids.Kind.DIRECTORY_FILE, ids.Kind.PARSE_JOB)

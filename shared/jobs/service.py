@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from shared import ids
+from shared.db.reader import Reader
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -41,6 +42,7 @@ __all__ = [
     "list_jobs",
     "open_extract_job",
     "open_parse_job",
+    "read_parse_job",
     "read_result",
     "recipe_of_batch",
     "with_configs",
@@ -245,6 +247,12 @@ async def get_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID
     if job is None:
         raise _unknown(job_type, job_id)
     return await _view_of(uow, job)
+
+
+async def read_parse_job(reader: Reader, project_id: UUID, job_id: UUID) -> JobView | None:
+    """The same of a parse job by the driver; None where there is none. Raises `NotNow`."""
+    row = await repository.read(reader, project_id, JobType.PARSE, job_id)
+    return None if row is None else JobView(*row)
 
 
 async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID) -> JobView:

@@ -105,6 +105,8 @@ async def jobs(
         rows = rows.where(Job.status == JobStatus.PENDING, _is_taken())
     elif filters.status == JobStatus.PENDING:
         rows = rows.where(Job.status == JobStatus.PENDING, ~_is_taken())
+    elif filters.status == JobStatus.FAILED:
+        rows = rows.where(Job.status == filters.status, Job.error_code.is_not(None))
     elif filters.status is not None:
         rows = rows.where(Job.status == filters.status)
     return await newest_first(session, rows, Job.id, size=size, after=after, count=count)

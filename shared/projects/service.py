@@ -22,12 +22,14 @@ LIST_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever holds a key. `project_id` is None for an operator, who must name a project. The limit is the
-    key's own: None when it has none, 0 requests a minute when it may send as many as it likes."""
+    """Whoever holds a key. `project_id` is None for an operator, who must name a project; `ends_in_s` for a
+    key that does not end by itself. The limit is the key's own: None when it has none, 0 requests a minute
+    when it may send as many as it likes."""
 
     project_id: UUID | None
     role: Role
     key_id: UUID
+    ends_in_s: float | None = None
     requests_per_minute: int | None = None
     request_burst: int | None = None
 
@@ -112,6 +114,7 @@ async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
         project_id=key.project_id,
         role=Role(key.role),
         key_id=key.id,
+        ends_in_s=key.ends_in_s,
         requests_per_minute=key.requests_per_minute,
         request_burst=key.request_burst,
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import psutil
 import uvloop
 
 WARM_S = 0.5
@@ -21,12 +22,15 @@ PATIENCE_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Milliseconds of the answers of one round, its answers a second, and the client's part of a core."""
+    """Milliseconds of the answers of one round, its answers a second, and the client's part of a core.
+    `server_us` is the processor time that the server took for an answer: what else the machine does matters
+    little to it."""
 
     p50_ms: float
     p95_ms: float
     per_second: float
     client_share: float
+    server_us: float
 
 
 class _Asker(asyncio.Protocol):
@@ -105,10 +109,13 @@ async def _round(port: int, requests: Sequence[bytes], connections: int, seconds
     return took
 
 
-def measure(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> Measured:
-    """One round after a short warm-up. Raises when any answer is not 200."""
+def measure(
+    port: int, requests: Sequence[bytes], *, server: int, connections: int, seconds: float
+) -> Measured:
+    """One round after a short warm-up; `server` is the process that answers. Raises when any answer is not
+    200."""
     uvloop.run(_round(port, requests, connections, WARM_S))
-    before, started = _cpu(), time.perf_counter()
+    before, before_server, started = _cpu(), _cpu_of(server), time.perf_counter()
     took = uvloop.run(_round(port, requests, connections, seconds))
     lasted = time.perf_counter() - started
     cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [took[0]] * 99
@@ -117,7 +124,13 @@ def measure(port: int, requests: Sequence[bytes], *, connections: int, seconds: 
         p95_ms=cuts[94] * 1000,
         per_second=len(took) / lasted,
         client_share=(_cpu() - before) / lasted,
+        server_us=(_cpu_of(server) - before_server) / len(took) * 1e6,
     )
+
+
+def _cpu_of(process: int) -> float:
+    used = psutil.Process(process).cpu_times()
+    return float(used.user + used.system)
 
 
 def _cpu() -> float:

@@ -53,6 +53,10 @@ BARE: Final = (
 )
 
 
+Servers = tuple[tuple[int, int], tuple[int, int]]
+"""Ours and bare: the port and the process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """The same asked of both: requests as bytes, taken in turn."""
@@ -70,8 +74,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(program: str, port: int, env: dict[str, str]) -> Iterator[None]:
-    """A server of one process, until the end of the block."""
+def serving(program: str, port: int, env: dict[str, str]) -> Iterator[int]:
+    """A server of one process, which is told, until the end of the block."""
     process = subprocess.Popen([sys.executable, "-c", program.format(port=port)], env=env)
     try:
         deadline = time.monotonic() + 60
@@ -82,7 +86,7 @@ def serving(program: str, port: int, env: dict[str, str]) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("a server did not start")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -160,13 +164,19 @@ def questions(client: httpx.Client, tenants: Tenants, drawn: list[str], deep: in
     ]
 
 
-def ask(question: Question, ports: tuple[int, int], options: argparse.Namespace) -> dict[str, Any]:
+def ask(question: Question, servers: Servers, options: argparse.Namespace) -> dict[str, Any]:
     """All rounds of one question, and what they say."""
     ours: list[Measured] = []
     bare: list[Measured] = []
     for _ in range(options.rounds):
-        for port, requests, into in ((ports[1], question.bare, bare), (ports[0], question.ours, ours)):
-            into.append(measure(port, requests, connections=options.connections, seconds=options.seconds))
+        for (port, server), requests, into in (
+            (servers[1], question.bare, bare),
+            (servers[0], question.ours, ours),
+        ):
+            one = measure(
+                port, requests, server=server, connections=options.connections, seconds=options.seconds
+            )
+            into.append(one)
     ratios = [mine.per_second / other.per_second for mine, other in zip(ours, bare, strict=True)]
     value = statistics.median(ratios)
     told = {
@@ -193,13 +203,14 @@ def ask(question: Question, ports: tuple[int, int], options: argparse.Namespace)
 
 def _line(name: str, runs: Sequence[Measured]) -> str:
     rates = [one.per_second for one in runs]
-    p50, p95, client = (
+    p50, p95, client, server = (
         statistics.median(pick)
-        for pick in zip(*((m.p50_ms, m.p95_ms, m.client_share) for m in runs), strict=True)
+        for pick in zip(*((m.p50_ms, m.p95_ms, m.client_share, m.server_us) for m in runs), strict=True)
     )
     return (
         f"{name}: {statistics.median(rates):,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f}),"
-        f" p50 {p50:.1f} ms, p95 {p95:.1f} ms, client {client:.0%} of a core"
+        f" p50 {p50:.1f} ms, p95 {p95:.1f} ms, {server:,.0f} us of the server an answer,"
+        f" client {client:.0%} of a core"
     )
 
 
@@ -217,7 +228,7 @@ def run(folder: Path, host: str, url: str, options: argparse.Namespace) -> list[
         "BATCHMILL_DATA_DIR": str(folder / "server"),
         "BATCHMILL_SECRET_KEY": "a key of the bench",
     }
-    with serving(OURS, ports[0], env), serving(BARE, ports[1], env):
+    with serving(OURS, ports[0], env) as ours, serving(BARE, ports[1], env) as bare:
         headers = {"authorization": f"Bearer {tenants.key}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", headers=headers, timeout=60) as client:
             every = questions(client, tenants, drawn, options.page)
@@ -226,7 +237,8 @@ def run(folder: Path, host: str, url: str, options: argparse.Namespace) -> list[
             f" {options.rounds} rounds of {options.seconds} s, {os.cpu_count()} cores, which the servers,"
             " PostgreSQL and the client share; median (least to greatest)"
         )
-        return [ask(one, ports, options) for one in every]
+        servers = (ports[0], ours), (ports[1], bare)
+        return [ask(one, servers, options) for one in every]
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:

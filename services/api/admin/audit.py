@@ -39,7 +39,7 @@ class AuditOut(BaseModel):
     address: str | None
 
 
-def filters_of(asked: Annotated[AuditQuery, Query()], project: ProjectFilter) -> AuditFilters:
+async def filters_of(asked: Annotated[AuditQuery, Query()], project: ProjectFilter) -> AuditFilters:
     """The same for the room."""
     return AuditFilters(
         action=asked.action,

@@ -55,7 +55,7 @@ class AnyBatchOut(BaseModel):
     wake_at: datetime | None
 
 
-def filters_of(asked: Annotated[BatchQuery, Query()], project: ProjectFilter) -> AnyBatchFilters:
+async def filters_of(asked: Annotated[BatchQuery, Query()], project: ProjectFilter) -> AnyBatchFilters:
     """The same for the room."""
     return AnyBatchFilters(project_id=project, status=asked.status, waiting=asked.waiting)
 

@@ -51,7 +51,7 @@ class ChunkOut(BaseModel):
     reason: str | None
 
 
-def filters_of(asked: Annotated[ChunkQuery, Query()], project: ProjectFilter) -> ChunkFilters:
+async def filters_of(asked: Annotated[ChunkQuery, Query()], project: ProjectFilter) -> ChunkFilters:
     """The same for the room."""
     return ChunkFilters(
         project_id=project,

@@ -71,7 +71,7 @@ class AnyJobOut(BaseModel):
     chunk: ChunkOfJob | None = None
 
 
-def filters_of(asked: Annotated[JobQuery, Query()], project: ProjectFilter) -> AnyJobFilters:
+async def filters_of(asked: Annotated[JobQuery, Query()], project: ProjectFilter) -> AnyJobFilters:
     """The same for the room."""
     return AnyJobFilters(
         project_id=project,

@@ -3,13 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field, model_validator
 
 from services.api.dependencies import Moment, Uow
+from services.api.known_keys import KnownKeys
 from services.api.operators import ADMIN, OperatorPage, ProjectFilter, TheOperator
 from services.api.paging import PageOf
 from shared import ids
+from shared.db.unit_of_work import UnitOfWork
 from shared.projects import operating as project_operating
 from shared.projects.model import MOST_REQUESTS, ApiKey, Role
 from shared.projects.operating import OVERLAP_S, KeyFilters
@@ -83,7 +85,7 @@ class KeyQuery(BaseModel):
     live: bool | None = None
 
 
-def filters_of(asked: Annotated[KeyQuery, Query()], project: ProjectFilter) -> KeyFilters:
+async def filters_of(asked: Annotated[KeyQuery, Query()], project: ProjectFilter) -> KeyFilters:
     """The same for the room."""
     return KeyFilters(project_id=project, role=asked.role, live=asked.live)
 
@@ -117,7 +119,9 @@ async def create(uow: Uow, who: TheOperator, asked: KeyIn) -> NewKeyOut:
 
 
 @router.post(ADMIN + "/keys/{key_id}/rotate", status_code=201)
-async def rotate(uow: Uow, who: TheOperator, key_id: str, asked: RotateIn | None = None) -> RotatedOut:
+async def rotate(
+    request: Request, uow: Uow, who: TheOperator, key_id: str, asked: RotateIn | None = None
+) -> RotatedOut:
     """Make the successor of a key. Both work until the overlap ends."""
     how = asked or RotateIn()
     token, new, old = await project_operating.rotate_key(
@@ -130,6 +134,7 @@ async def rotate(uow: Uow, who: TheOperator, key_id: str, asked: RotateIn | None
     replaces = show(old)
     detail = {**how.model_dump(mode="json"), "successor": ids.show(ids.Kind.API_KEY, new.id)}
     await who.note("key.rotate", replaces.id, project_id=old.project_id, detail=detail)
+    await _forget(request, uow)
     return RotatedOut(**_shown(new), token=token, replaces=replaces)
 
 
@@ -148,12 +153,20 @@ async def limit(uow: Uow, who: TheOperator, key_id: str, asked: LimitsIn) -> Key
 
 
 @router.post(ADMIN + "/keys/{key_id}/revoke")
-async def revoke(uow: Uow, who: TheOperator, key_id: str) -> KeyOut:
+async def revoke(request: Request, uow: Uow, who: TheOperator, key_id: str) -> KeyOut:
     """End a key at once. The key of the request itself: 409."""
     row = await project_operating.revoke_key(uow, ids.parse(ids.Kind.API_KEY, key_id), asked_with=who.key_id)
     answer = show(row)
     await who.note("key.revoke", answer.id, project_id=row.project_id)
+    await _forget(request, uow)
     return answer
+
+
+async def _forget(request: Request, uow: UnitOfWork) -> None:
+    """This process reads with that key no more; others do for a second at most."""
+    await uow.commit()
+    known: KnownKeys = request.app.state.known_keys
+    known.forget()
 
 
 def _shown(row: ApiKey) -> dict[str, Any]:

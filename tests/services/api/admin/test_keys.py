@@ -1,10 +1,12 @@
 """Keys over HTTP: shown once, two at a time while one replaces the other, gone at once when revoked."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from services.api.known_keys import FOR_S
 from tests.conftest import Tenant
 from tests.services.api.admin.conftest import Rows
 
@@ -50,6 +52,7 @@ async def test_both_keys_work_until_the_overlap_ends(
     assert await opens(anonymous, tenant.key)
     assert await opens(anonymous, rotated["token"])
     await rows.all("UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE expires_at IS NOT NULL")
+    await asyncio.sleep(FOR_S)  # nobody told the API
     assert not await opens(anonymous, tenant.key)
     assert await opens(anonymous, rotated["token"])
 
@@ -144,6 +147,7 @@ async def test_the_cookie_ends_with_its_key(
         await admin.post(f"/keys/{made['key_id']}/revoke")
     elif end == "expired":
         await rows.all("UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE expires_at IS NOT NULL")
+        await asyncio.sleep(FOR_S)  # nobody told the API
     else:
         await admin.post(f"/keys/{made['key_id']}/rotate", json={"overlap_seconds": 0, "expires_at": None})
     assert (await anonymous.get(ASKED, headers=cookie)).status_code == 401
