@@ -82,6 +82,7 @@ class Webhooks(BaseModel):
     ports: Annotated[list[int] | None, NoDecode, BeforeValidator(_parted)] = Field(
         default=None, description="default: 80, 443, 8080 and 8443; any port with allow_private"
     )
+    keep_days: int = Field(default=30, ge=1, le=10_000, description="how long deliveries stay in the log")
 
 
 class Extract(BaseModel):

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     EXTRACT_JOB = "ext"
     WORKER = "wrk"
     WEBHOOK = "whc"
+    DELIVERY = "whd"
 
 
 def show(kind: Kind, value: UUID) -> str:

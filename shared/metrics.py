@@ -23,6 +23,8 @@ from shared.jobs import operating as job_operating
 from shared.jobs.operating import QueueDepth
 from shared.lanes import operating as lane_operating
 from shared.telemetry import logger
+from shared.webhooks import operating as webhook_operating
+from shared.webhooks.operating import Backlog
 from shared.workers import operating as worker_operating
 from shared.workers.operating import Ended
 
@@ -47,6 +49,7 @@ class Snapshot:
     lane_waits: dict[str, int]
     held_lanes: int
     ended: list[Ended] = field(default_factory=list)
+    webhooks: Backlog = field(default_factory=lambda: Backlog(0, 0, 0, 0.0, 0))
 
 
 class Numbers:
@@ -80,6 +83,7 @@ class Numbers:
                     lane_waits=await lane_operating.waits(uow),
                     held_lanes=len(await lane_operating.held_lanes(uow)),
                     ended=await worker_operating.ended(uow),
+                    webhooks=await webhook_operating.backlog(uow),
                 )
         except Exception as error:
             if not will_pass(error):
@@ -141,6 +145,7 @@ class FromDatabase(Collector):
         yield from _of_processes(snapshot)
         yield from _of_waits(snapshot)
         yield from _of_ends(snapshot)
+        yield from _of_webhooks(snapshot)
 
 
 def text_of(snapshot: Snapshot | None, *registries: CollectorRegistry) -> bytes:
@@ -206,6 +211,23 @@ def _of_waits(snapshot: Snapshot) -> Iterator[Metric]:
     held = GaugeMetricFamily("batchmill_lanes_held", "Lanes that let nothing in.")
     held.add_metric((), snapshot.held_lanes)
     yield from (batches, lanes, held)
+
+
+def _of_webhooks(snapshot: Snapshot) -> Iterator[Metric]:
+    pending = GaugeMetricFamily(
+        "batchmill_webhooks_pending",
+        "Deliveries without an end; later ones wait for their next try.",
+        labels=("state",),
+    )
+    for state in ("due", "later", "sending"):
+        pending.add_metric((state,), getattr(snapshot.webhooks, state))
+    oldest = GaugeMetricFamily(
+        "batchmill_webhooks_oldest_due_seconds", "For how long the oldest delivery could have been tried."
+    )
+    oldest.add_metric((), snapshot.webhooks.oldest_due_s)
+    dead = GaugeMetricFamily("batchmill_webhooks_dead", "Deliveries that were given up within the last hour.")
+    dead.add_metric((), snapshot.webhooks.dead)
+    yield from (pending, oldest, dead)
 
 
 def _of_ends(snapshot: Snapshot) -> Iterator[Metric]:

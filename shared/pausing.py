@@ -33,6 +33,8 @@ class Point(StrEnum):
     ANSWER_KEPT = "a request did its work and kept its answer, nothing of it is committed"
     SLICE_REMOVED = "retention has removed a slice and not committed it"
     BLOBS_TAKEN = "doomed blobs are taken, none is removed"
+    WEBHOOKS_TAKEN = "deliveries are taken, nothing is sent"
+    WEBHOOK_SENT = "a receiver has answered, nothing of that is written"
     BLOBS_REMOVED = "doomed blobs are removed, their rows are still there"
 
 

@@ -14,7 +14,7 @@ from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
 from shared.projects.model import ApiKey, Organization, Project
 from shared.retention.model import Chore, DoomedBlob, Purge, Retention
-from shared.webhooks.model import WebhookConfig
+from shared.webhooks.model import WebhookConfig, WebhookDelivery, WebhookEndpoint
 from shared.workers.model import Sweep, Tally, Worker
 
 TABLES = (
@@ -24,6 +24,8 @@ TABLES = (
     File,
     Configuration,
     WebhookConfig,
+    WebhookEndpoint,
+    WebhookDelivery,
     Directory,
     DirectoryFile,
     Lane,

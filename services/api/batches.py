@@ -1,13 +1,13 @@
 """Batches (contract 1)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from services.api.batch_shape import BASE, BatchConfig, BatchOut, ThresholdIn, show, show_progress
-from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Uow, known_ids
+from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, TheGate, Uow, known_ids
 from services.api.paging import PageOf
 from services.api.repeats import Once
 from shared import ids
@@ -15,7 +15,8 @@ from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.service import BatchFilters
-from shared.configurations import service as configuration_service
+from shared.webhooks import service as webhook_service
+from shared.webhooks.options import MOST_INLINE, Ids, InlineWebhook
 
 router = APIRouter(tags=["batches"])
 NO_ID = UUID(int=0)
@@ -26,8 +27,8 @@ class BatchIn(BaseModel):
 
     source_directory_id: str
     config: BatchConfig
-    webhook_configurations: list[dict[str, Any]] | None = None
-    webhook_configuration_ids: Annotated[list[str], Field(max_length=4)] | None = None
+    webhook_configurations: Annotated[list[InlineWebhook], Field(max_length=MOST_INLINE)] | None = None
+    webhook_configuration_ids: Ids | None = None
     failure_threshold: ThresholdIn | None = None
 
 
@@ -54,9 +55,12 @@ def filters_of(asked: Annotated[BatchQuery, Query()]) -> BatchFilters:
 
 
 @router.post(BASE, status_code=201)
-async def create(uow: Uow, project_id: ProjectId, once: Once, asked: BatchIn) -> BatchOut:
-    """Open a batch over a directory; it starts by itself."""
-    configuration_service.refuse_webhooks(asked.model_dump(exclude={"config", "failure_threshold"}))
+async def create(uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: BatchIn) -> BatchOut:
+    """Open a batch over a directory; it starts by itself. Its webhooks are told of the batch; those of its
+    configuration of its jobs."""
+    webhooks = await webhook_service.endpoints_asked(
+        uow, gate, project_id, asked.webhook_configurations, asked.webhook_configuration_ids
+    )
     batch = await batch_service.open_batch(
         uow,
         project_id=project_id,
@@ -64,6 +68,7 @@ async def create(uow: Uow, project_id: ProjectId, once: Once, asked: BatchIn) ->
         job_type=asked.config.job.type,
         configuration_id=asked.config.job.configuration_id,
         threshold=None if asked.failure_threshold is None else asked.failure_threshold.meant(),
+        webhooks=webhooks,
     )
     return await once.keep(show(batch))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import ProjectId, ProjectPage, Several, Uow
+from services.api.dependencies import ProjectId, ProjectPage, Several, TheGate, Uow
 from services.api.paging import PageOf
 from services.api.repeats import Once
 from services.api.shown_as import ShownAs
@@ -15,6 +15,7 @@ from shared.configurations import service as configuration_service
 from shared.configurations.model import Configuration
 from shared.configurations.options import Parameters, Product
 from shared.configurations.presets import SINCE, Preset
+from shared.webhooks import service as webhook_service
 
 router = APIRouter(tags=["configurations"])
 BASE = "/api/v1/beta/configurations"
@@ -86,17 +87,19 @@ def show(found: Configuration | Preset) -> ConfigurationOut:
         name=found.name,
         product_type=Product(found.product_type),
         version=found.updated_at.astimezone(UTC).isoformat(),
-        parameters=found.parameters,
+        parameters=webhook_service.shown(found.parameters),
         created_at=found.created_at,
         updated_at=found.updated_at,
     )
 
 
 @router.post(BASE, status_code=201)
-async def save(uow: Uow, project_id: ProjectId, once: Once, asked: ConfigurationIn) -> ConfigurationOut:
+async def save(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ConfigurationIn
+) -> ConfigurationOut:
     """Save; the same name and product again replaces the parameters and moves the version."""
     saved = await configuration_service.save_configuration(
-        uow, project_id=project_id, name=asked.name, parameters=asked.parameters
+        uow, project_id=project_id, name=asked.name, parameters=asked.parameters, gate=gate
     )
     return await once.keep(show(saved))
 
@@ -127,12 +130,12 @@ async def get(uow: Uow, project_id: ProjectId, config_id: str) -> ConfigurationO
 
 @router.put(ONE)
 async def change(
-    uow: Uow, project_id: ProjectId, config_id: str, asked: ConfigurationChanges
+    uow: Uow, gate: TheGate, project_id: ProjectId, config_id: str, asked: ConfigurationChanges
 ) -> ConfigurationOut:
     """Another name, other parameters, or both."""
     return show(
         await configuration_service.change_configuration(
-            uow, project_id, config_id, name=asked.name, parameters=asked.parameters
+            uow, project_id, config_id, name=asked.name, parameters=asked.parameters, gate=gate
         )
     )
 

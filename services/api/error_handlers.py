@@ -38,7 +38,8 @@ SHOWN_ERRORS: Final = 50
 # What the database says is told by its SQLSTATE: the API speaks no SQL and imports no driver.
 NOT_STORABLE: Final = frozenset({"22000", "22003", "22008", "22021", "22P02", "22P05"})
 NO_SCHEMA: Final = "42P01"
-DUPLICATE: Final = "23505"
+# A unique value was taken, or two waited for each other and this one was given up.
+AT_THE_SAME_TIME: Final = frozenset({"23505", "40P01", "40001"})
 OUT_OF_REACH: Final = ("08", "28", "3D", "40", "53", "55", "57")
 AWAY: Final = frozenset({"InterfaceError", "TimeoutError"})
 
@@ -59,7 +60,7 @@ def answer_unexpected(error: BaseException, request_id: str) -> Response:
     of_database = bool(state) or type(error).__module__.startswith("sqlalchemy")
     if state in NOT_STORABLE:
         return _body(400, "The request holds text or numbers that cannot be stored, such as a NUL character.")
-    if state == DUPLICATE:
+    if state in AT_THE_SAME_TIME:
         # A retry meets the row that won: no x-should-retry header, so SDKs send it again by themselves.
         return _body(409, "Something else changed this at the same time. Send the request again.")
     log.error("unexpected exception", request_id=request_id, exc_info=error)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, Uow, known_ids
+from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, TheGate, Uow, known_ids
 from services.api.extract_shape import (
     DeletedOut,
     ExtractJobOut,
@@ -21,6 +21,7 @@ from services.api.paging import PageOf
 from services.api.repeats import Once
 from services.api.shown_as import ShownAs
 from shared import ids
+from shared.configurations import options
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractRequest, Parameters, Product
 from shared.db.repository import DEFAULT_PAGE
@@ -29,6 +30,7 @@ from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.service import JobFilters, JobView
 from shared.storage.port import BlobStorage
+from shared.webhooks import service as webhook_service
 
 router = APIRouter(tags=["extract"])
 BASE = "/api/v2/extract"
@@ -86,12 +88,19 @@ def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, once: Once, asked: ExtractRequest) -> ExtractJobOut:
+async def create(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ExtractRequest
+) -> ExtractJobOut:
     """Extract from a file that was uploaded before, or from what a parse job made."""
     parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
+    webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     source = await input_of(uow, project_id, asked.file_input)
     view = await job_service.open_extract_job(
-        uow, source, parameters=parameters, configuration_id=asked.configuration_id
+        uow,
+        source,
+        parameters=parameters,
+        configuration_id=asked.configuration_id,
+        webhooks=webhooks,
     )
     return await once.keep(show(view))
 

@@ -105,6 +105,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "GET /api/v1/admin/projects/{project_id}/purge": "Get a project's purge",
     "PUT /api/v1/admin/projects/{project_id}/lanes/{job_type}": "Set a lane's limits",
     "GET /api/v1/admin/audit": "List what operators did",
+    "POST /api/v1/admin/webhook-deliveries/{delivery_id}/replay": "Send a webhook again",
 }
 """Where the names of function and path do not make a sentence."""
 

@@ -1,6 +1,7 @@
 """Parse jobs (contract 2.5)."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -16,6 +17,7 @@ from services.api.dependencies import (
     Storage,
     TheCaller,
     TheDoor,
+    TheGate,
     TheLinks,
     Uow,
     known_ids,
@@ -36,6 +38,7 @@ from services.api.parse_shape import (
 from services.api.repeats import Once, OnceForForm
 from services.api.uploads import Form, form_of
 from shared import ids
+from shared.configurations import options
 from shared.configurations import service as configuration_service
 from shared.configurations.options import LATEST_VERSIONS, ParseRequest
 from shared.db.unit_of_work import UnitOfWork
@@ -45,6 +48,8 @@ from shared.files.model import File
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.service import JobFilters, JobView
+from shared.webhooks import service as webhook_service
+from shared.webhooks.service import Endpoint
 
 router = APIRouter(tags=["parse"])
 BASE = "/api/v2/parse"
@@ -70,7 +75,9 @@ def filters_of(asked: Annotated[ParseQuery, Query()]) -> JobFilters:
 
 
 @router.post(BASE)
-async def create(uow: Uow, project_id: ProjectId, once: Once, asked: ParseRequest) -> ParseJobOut:
+async def create(
+    uow: Uow, gate: TheGate, project_id: ProjectId, once: Once, asked: ParseRequest
+) -> ParseJobOut:
     """Parse a file that was uploaded before."""
     if asked.source_url is not None:
         raise InvalidInput(
@@ -79,13 +86,19 @@ async def create(uow: Uow, project_id: ProjectId, once: Once, asked: ParseReques
     if asked.file_id is None:
         raise InvalidInput("file_id is missing: say which file to parse.")
     parameters = await configuration_service.resolve_request(uow, project_id, asked)
+    webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     file = await inputs.file_of(uow, project_id, asked.file_id)
-    return await once.keep(show(await _open(uow, file, parameters)))
+    return await once.keep(show(await _open(uow, file, parameters, webhooks)))
 
 
 @router.post(BASE + "/upload", openapi_extra=form_of("file", "configuration", required=("configuration",)))
 async def upload(
-    request: Request, uow: Uow, project_id: ProjectId, storage: Storage, door: TheDoor, once: OnceForForm
+    request: Request,
+    uow: Uow,
+    project_id: ProjectId,
+    storage: Storage,
+    door: TheDoor,
+    once: OnceForForm,
 ) -> ParseJobOut:
     """Upload a file and parse it: the form's `configuration` is the body of a parse request as text."""
     form = Form(request, file_field="file", max_bytes=door.max_upload_bytes)
@@ -105,8 +118,10 @@ async def upload(
         if asked.source_url is not None or asked.file_id is not None:
             raise InvalidInput("The form brings its own file: leave file_id and source_url out.")
         parameters = await configuration_service.resolve_request(uow, project_id, asked)
+        brought = options.webhooks_of(asked)
+        webhooks = await webhook_service.endpoints_asked(uow, door.webhooks, project_id, *brought)
         file = await file_service.add_file(uow, project_id, stored, name=name, purpose="parse")
-        return await once.keep(show(await _open(uow, file, parameters)))
+        return await once.keep(show(await _open(uow, file, parameters, webhooks)))
 
 
 @router.get(BASE)
@@ -214,7 +229,9 @@ async def delete(
     )
 
 
-async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobView:
+async def _open(
+    uow: UnitOfWork, file: File, parameters: dict[str, Any], webhooks: Sequence[Endpoint]
+) -> JobView:
     return await job_service.open_parse_job(
         uow,
         project_id=file.project_id,
@@ -223,4 +240,5 @@ async def _open(uow: UnitOfWork, file: File, parameters: dict[str, Any]) -> JobV
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         parameters=parameters,
+        webhooks=webhooks,
     )

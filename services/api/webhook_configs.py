@@ -1,19 +1,18 @@
 """Saved webhooks (contract 2.7)."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from services.api.dependencies import ProjectId, ProjectPage, TheGate, Uow
 from services.api.paging import PageOf
 from services.api.repeats import Once
 from shared import ids
 from shared.webhooks import service as webhook_service
-from shared.webhooks.events import EVENTS
 from shared.webhooks.model import WebhookConfig
-from shared.webhooks.options import Format, NewWebhook, WebhookChanges
+from shared.webhooks.options import Event, Format, NewWebhook, WebhookChanges
 
 router = APIRouter(tags=["webhooks"])
 BASE = "/api/v1/beta/webhook-configs"
@@ -28,7 +27,7 @@ class WebhookOut(BaseModel):
     tenant_id: str
     webhook_url: str
     has_secret: bool
-    webhook_events: list[Annotated[str, Field(json_schema_extra={"enum": [*sorted(EVENTS)]})]] | None
+    webhook_events: list[Event] | None
     webhook_headers: dict[str, str] | None
     webhook_output_format: Format
     created_at: datetime

@@ -20,6 +20,7 @@ from services.cli import (
     retention,
     storage,
     up,
+    webhooks,
     workers,
 )
 from services.cli.run import command as run
@@ -60,6 +61,7 @@ app.add_typer(configurations.app, name="configurations")
 app.add_typer(limits.app, name="limits")
 app.add_typer(workers.app, name="workers")
 app.add_typer(projects.app, name="projects")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(retention.app, name="retention")
 app.command("api")(processes.api)
 app.command("worker")(processes.worker)

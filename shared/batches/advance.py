@@ -13,6 +13,7 @@ from shared.jobs import reclaim
 from shared.jobs import service as job_service
 from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Dispatch
+from shared.webhooks import announcing
 
 SLICE_S: Final = 2.0
 LOOK_AGAIN_S: Final = 30.0
@@ -82,6 +83,8 @@ async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None) -> Step:
 async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
     await orchestration.start(uow.session, batch.id)
     await orchestration.add_event(uow.session, batch.id, "batch.running", {"status": "RUNNING"})
+    if batch.told:
+        await announcing.batch_moved(uow, batch.id)
 
 
 async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step:
@@ -96,6 +99,8 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step
         return Step.MOVED
     await reach(Point.SPREAD_LOCKED)
     page = await _page(uow, batch, engine)
+    if batch.hooked:
+        await announcing.range_moved(uow, batch.id, batch.total + 1, page.total)
     await reach(Point.SPREAD_PAGE)
     if page.opened:
         # Work may start while the rest is still read: the first page is enough to grant from.
@@ -129,6 +134,8 @@ async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
     end = await orchestration.settle(uow.session, batch.id)
     if end is not None:
         await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
+        if batch.told:
+            await announcing.batch_moved(uow, batch.id)
         # Another batch may have waited for the place of this one (protocol rule 11).
         uow.ring(Dispatch(batch.project_id, batch.job_type))
         return Step.ENDED
@@ -148,14 +155,18 @@ async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     if batch.strikes >= STRIKES:
         # It may be the sums that cannot be moved: a batch must end all the same (protocol rule 20).
         await draining.recount(uow.session, batch.id)
-    await reclaim.drop_ready(uow.session, batch.id)
+    dropped = await reclaim.drop_ready(uow.session, batch.id)
+    if batch.hooked:
+        await announcing.jobs_moved(uow, dropped)
     await reach(Point.DRAIN_DROPPED)
     await reclaim.flag_stop(uow.session, batch.id)
     if batch.redrive and not batch.spread_done and batch.strikes < STRIKES:
         # A redrive of this one reads its rows, so all of its files are among them, cancelled or not.
         await redriving.spread_page(uow.session, batch.id)
         return Step.MOVED
-    if await draining.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
+    if count := await draining.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
+        if batch.hooked:
+            await announcing.range_moved(uow, batch.id, batch.fed_seq + 1, batch.fed_seq + count)
         return Step.MOVED
     step = await _settle(uow, batch)
     if step is Step.WAITING:

@@ -19,7 +19,8 @@ from shared.db.savepoint import apart
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A batch that is not final, locked by the caller."""
+    """A batch that is not final, locked by the caller. `told`: some webhook is told of it, `hooked`: of its
+    jobs."""
 
     id: UUID
     project_id: UUID
@@ -37,12 +38,16 @@ class OpenBatch:
     weight: float
     vtime: float
     strikes: int
+    told: bool = False
+    hooked: bool = False
 
 
 _FIELDS = (
     "id, project_id, job_type, source_directory_id, status, spread_done, total, fed_seq, stop_as,"
     " paused_at IS NOT NULL, redrive_of IS NOT NULL, num_nonnulls(fail_limit, fail_percent) > 0,"
-    " seconds_per_file, weight, vtime, strikes"
+    " seconds_per_file, weight, vtime, strikes,"
+    " EXISTS (SELECT 1 FROM webhook_endpoints e WHERE e.owner_id = batches.id AND e.about = 'BATCH'),"
+    " EXISTS (SELECT 1 FROM webhook_endpoints e WHERE e.owner_id = batches.id AND e.about = 'JOBS')"
 )
 
 

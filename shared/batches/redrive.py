@@ -12,6 +12,7 @@ from shared.errors import Conflict, InvalidInput
 from shared.ids import Kind, show
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance
+from shared.webhooks import announcing
 
 __all__ = ["RedriveKind", "redrive_batch"]
 
@@ -39,6 +40,8 @@ async def redrive_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID, kind:
     await directory_service.get_directory(uow, project_id, old.source_directory_id)
     await _check(uow, old, kind)
     batch = await redriving.add(uow.session, old, kind)
+    if await announcing.inherit(uow, old.id, batch.id):
+        await announcing.batch_moved(uow, batch.id)
     uow.ring(Advance(batch.id))
     return batch
 

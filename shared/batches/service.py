@@ -16,6 +16,9 @@ from shared.errors import Conflict, InvalidInput, NotFound
 from shared.jobs import reclaim
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance
+from shared.webhooks import announcing
+from shared.webhooks import service as webhook_service
+from shared.webhooks.service import Endpoint
 
 __all__ = [
     "BatchFilters",
@@ -41,15 +44,17 @@ async def open_batch(
     job_type: str,
     configuration_id: str,
     threshold: Threshold | None = None,
+    webhooks: Sequence[Endpoint] = (),
 ) -> Batch:
     """One insert: the batch with its configuration resolved and its file list frozen. With a `threshold` it
-    stops when so many files failed.
+    stops when so many files failed. `webhooks` are told of the batch, those of its configuration of its jobs.
 
     Refuses an unknown directory or configuration (`NotFound`), a configuration of another product, and a
     directory with more files than the lane allows (`InvalidInput`). An empty directory is fine.
     """
     await directory_service.get_directory(uow, project_id, source_directory_id)
-    parameters = await configuration_service.resolve(uow, project_id, configuration_id, job_type)
+    resolved = await configuration_service.resolve(uow, project_id, configuration_id, job_type)
+    parameters, of_jobs = await webhook_service.take_out(uow, project_id, resolved)
     lane = await lane_service.open_lane(uow, project_id, job_type)
     if await repository.too_many_files(uow.session, source_directory_id, lane.max_files):
         raise InvalidInput(
@@ -66,8 +71,19 @@ async def open_batch(
         parameters=parameters,
         threshold=threshold,
     )
+    await _tell(uow, batch, webhooks, of_jobs)
     uow.ring(Advance(batch.id))
     return batch
+
+
+async def _tell(
+    uow: UnitOfWork, batch: Batch, webhooks: Sequence[Endpoint], of_jobs: Sequence[Endpoint]
+) -> None:
+    place = (uow, batch.project_id, batch.id)
+    await announcing.attach(*place, about=announcing.JOBS, endpoints=of_jobs)
+    await announcing.attach(*place, about=announcing.BATCH, endpoints=webhooks)
+    if webhooks:
+        await announcing.batch_moved(uow, batch.id)
 
 
 async def move_file(

@@ -4,6 +4,7 @@ Source: contract.md 2.4 and 2.5. A key that the contract does not know is refuse
 misspelled option is an error and not a silent nothing.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -25,7 +26,10 @@ from shared.configurations.parse_options import (
     Version,
 )
 from shared.configurations.schema import why_not_kept
+from shared.webhooks.options import MOST_INLINE, Ids, InlineWebhook, ParseWebhook
 
+INLINE: Final = "webhook_configurations"
+NAMED: Final = "webhook_configuration_ids"
 LATEST_VERSIONS: Final = {
     "fast": "2026-06-15",
     "cost_effective": "2026-09-28",
@@ -81,8 +85,8 @@ class ParseChoices(_Kept, Strict):
     agentic_options: AgenticOptions | None = None
     input_options: InputOptions | None = None
     output_options: OutputOptions | None = None
-    webhook_configurations: list[dict[str, Any]] | None = None
-    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+    webhook_configurations: list[ParseWebhook] | None = Field(default=None, max_length=MOST_INLINE)
+    webhook_configuration_ids: Ids | None = None
 
 
 class ParseParameters(ParseChoices):
@@ -116,8 +120,8 @@ class ExtractChoices(_Kept):
     disable_cache: bool = False
     parse_tier: Tier | None = None
     parse_config_id: str | None = None
-    webhook_configurations: list[dict[str, Any]] | None = None
-    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+    webhook_configurations: list[InlineWebhook] | None = Field(default=None, max_length=MOST_INLINE)
+    webhook_configuration_ids: Ids | None = None
 
 
 class ExtractParameters(ExtractChoices):
@@ -161,7 +165,7 @@ class ParseRequest(ParseChoices):
     def choices(self) -> dict[str, Any]:
         """What the request itself chooses; what it leaves to the configuration is left out."""
         chosen = dump(self)
-        for name in ("file_id", "source_url", "configuration_id", "http_proxy", "user_metadata"):
+        for name in ("file_id", "source_url", "configuration_id", "http_proxy", "user_metadata", NAMED):
             chosen.pop(name, None)
         return {name: value for name, value in chosen.items() if value != "configured"}
 
@@ -172,8 +176,8 @@ class ExtractRequest(_Kept):
     file_input: str = Field(min_length=1, max_length=200)
     configuration: ExtractChoices | None = None
     configuration_id: str | None = None
-    webhook_configurations: list[dict[str, Any]] | None = None
-    webhook_configuration_ids: list[str] | None = Field(default=None, max_length=4)
+    webhook_configurations: list[InlineWebhook] | None = Field(default=None, max_length=MOST_INLINE)
+    webhook_configuration_ids: Ids | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -182,9 +186,15 @@ class ExtractRequest(_Kept):
         return self
 
 
+Hooked = ParseChoices | ExtractChoices | ExtractRequest
+"""What may say who is to be told."""
+
+
 def dump(parameters: BaseModel) -> dict[str, Any]:
-    """As plain JSON, without options that were left out or null."""
-    return parameters.model_dump(mode="json", exclude_none=True)
+    """As plain JSON, without options that were left out or null, and without inline webhooks, whose secrets
+    no dump may show."""
+    hidden = {INLINE} if isinstance(parameters, Hooked) else None
+    return parameters.model_dump(mode="json", exclude_none=True, exclude=hidden)
 
 
 def settle_version(product: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -198,6 +208,14 @@ def settle_version(product: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def wants_webhooks(parameters: dict[str, Any]) -> bool:
-    """Does anything in here ask for a webhook?"""
-    return bool(parameters.get("webhook_configurations") or parameters.get("webhook_configuration_ids"))
+def webhooks_of(asked: ParseRequest | ExtractRequest) -> tuple[Sequence[InlineWebhook], Sequence[str]]:
+    """The webhooks that a request brings, and the ids of those that it names."""
+    if isinstance(asked, ExtractRequest) and asked.configuration is not None and not brings_webhooks(asked):
+        own = asked.configuration
+        return own.webhook_configurations or (), own.webhook_configuration_ids or ()
+    return asked.webhook_configurations or (), asked.webhook_configuration_ids or ()
+
+
+def brings_webhooks(asked: Hooked) -> bool:
+    """Does it say itself who is to be told? Then what its configuration says of that does not count."""
+    return bool(asked.webhook_configurations or asked.webhook_configuration_ids)

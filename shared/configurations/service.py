@@ -7,7 +7,15 @@ from uuid import UUID
 
 from shared.configurations import options, repository
 from shared.configurations.model import Configuration
-from shared.configurations.options import ExtractRequest, Parameters, ParseRequest, Product
+from shared.configurations.options import (
+    INLINE,
+    NAMED,
+    ExtractRequest,
+    FreeParameters,
+    Parameters,
+    ParseRequest,
+    Product,
+)
 from shared.configurations.parse_options import LATEST
 from shared.configurations.presets import PRESETS, Preset
 from shared.configurations.schema import SchemaRefused, check_schema, why_not_kept
@@ -15,6 +23,8 @@ from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import Conflict, InvalidInput, NotFound
 from shared.ids import Kind, parse
+from shared.webhooks import service as webhook_service
+from shared.webhooks.service import SECRET, Gate
 
 __all__ = [
     "PARSE_PARAMETERS",
@@ -23,7 +33,6 @@ __all__ = [
     "delete_configuration",
     "get_configuration",
     "list_configurations",
-    "refuse_webhooks",
     "resolve",
     "resolve_extract_request",
     "resolve_request",
@@ -35,15 +44,16 @@ PARSE_PARAMETERS: Final = "parse_parameters"
 
 
 async def save_configuration(
-    uow: UnitOfWork, *, project_id: UUID, name: str, parameters: Parameters
+    uow: UnitOfWork, *, project_id: UUID, name: str, parameters: Parameters, gate: Gate | None = None
 ) -> Configuration:
     """Create, or replace the one of the same name and product in the project (contract 2.4).
 
-    Webhooks in the parameters are refused: they are not delivered yet. So is a schema that no extraction
-    can work with, and a parse configuration that is not there.
+    A schema that no extraction can work with is refused, and so are a parse configuration and webhooks that
+    are not there. Inline webhooks need the `gate`, which seals their secrets.
     """
     _check_name(name)
-    kept = options.dump(parameters)
+    before = await repository.named(uow.session, project_id, parameters.product_type, name)
+    kept = _kept(parameters, gate, project_id, before)
     await _check(uow, project_id, kept)
     return await repository.save(
         uow.session,
@@ -98,6 +108,7 @@ async def change_configuration(
     *,
     name: str | None = None,
     parameters: Parameters | None = None,
+    gate: Gate | None = None,
 ) -> Configuration:
     """Give it another name, other parameters, or both. The product stays; a name in use is a `Conflict`."""
     found = await _own(uow, project_id, configuration_id)
@@ -110,7 +121,7 @@ async def change_configuration(
     if parameters is not None:
         if parameters.product_type != found.product_type:
             raise InvalidInput(f"This configuration is for {found.product_type}; its product cannot change.")
-        values["parameters"] = options.dump(parameters)
+        values["parameters"] = _kept(parameters, gate, project_id, found)
         await _check(uow, project_id, values["parameters"])
     return await repository.change(uow.session, found, values) if values else found
 
@@ -135,13 +146,13 @@ async def resolve(
 
 
 async def resolve_extract_request(uow: UnitOfWork, project_id: UUID, asked: ExtractRequest) -> dict[str, Any]:
-    """The parameters of one extract job: those of the configuration it names, or its own."""
-    refuse_webhooks(options.dump(asked))
+    """The parameters of one extract job: those of the configuration it names, or its own. Webhooks are in
+    them only where they are the configuration's and count."""
     if asked.configuration_id is not None:
-        return await resolve(uow, project_id, asked.configuration_id, Product.EXTRACT)
+        found = await resolve(uow, project_id, asked.configuration_id, Product.EXTRACT)
+        return _untold(found) if options.brings_webhooks(asked) else found
     assert asked.configuration is not None
-    own = {**options.dump(asked.configuration), "product_type": Product.EXTRACT.value}
-    refuse_webhooks(own)
+    own = {**_untold(options.dump(asked.configuration)), "product_type": Product.EXTRACT.value}
     return await _snapshot(uow, project_id, own)
 
 
@@ -155,11 +166,13 @@ async def check_data_schema(schema: Mapping[str, Any]) -> None:
 
 
 async def resolve_request(uow: UnitOfWork, project_id: UUID, asked: ParseRequest) -> dict[str, Any]:
-    """The parameters of one parse job: the configuration it names, overlaid by what it chooses itself."""
-    refuse_webhooks(options.dump(asked))
+    """The parameters of one parse job: the configuration it names, overlaid by what it chooses itself.
+    Webhooks are in them only where they are the configuration's and count."""
     base: dict[str, Any] = {"product_type": Product.PARSE.value}
     if asked.configuration_id is not None:
         base = await resolve(uow, project_id, asked.configuration_id, Product.PARSE)
+        if options.brings_webhooks(asked):
+            base = _untold(base)
     chosen = asked.choices()
     if "tier" in chosen and "version" not in chosen:
         # Versions belong to tiers: another tier does not keep the date of the one it replaces.
@@ -170,13 +183,31 @@ async def resolve_request(uow: UnitOfWork, project_id: UUID, asked: ParseRequest
     return parameters
 
 
-def refuse_webhooks(parameters: dict[str, Any]) -> None:
-    """`InvalidInput` when webhooks are asked for: none may be ignored in silence."""
-    if options.wants_webhooks(parameters):
-        raise InvalidInput(
-            "Webhooks are not delivered by this version yet. Leave webhook_configurations and "
-            "webhook_configuration_ids out, and poll instead."
-        )
+def _kept(
+    parameters: Parameters, gate: Gate | None, project_id: UUID, before: Configuration | None
+) -> dict[str, Any]:
+    """The parameters as they are stored. A webhook that comes without a secret keeps the one that it had here
+    under the same URL: no answer tells it, so nobody could send it back."""
+    kept = options.dump(parameters)
+    if isinstance(parameters, FreeParameters):
+        if kept.get(INLINE) or kept.get(NAMED):
+            raise InvalidInput(f"Jobs of {parameters.product_type} do not run here: nobody would be told.")
+        return kept
+    if not parameters.webhook_configurations:
+        return kept
+    if gate is None:
+        raise InvalidInput("Inline webhooks cannot be saved this way: send the configuration to the API.")
+    old = [] if before is None else before.parameters.get(INLINE) or []
+    secrets = {one["webhook_url"]: one[SECRET] for one in old if SECRET in one}
+    webhooks = [webhook_service.stored(gate, project_id, one) for one in parameters.webhook_configurations]
+    for one in webhooks:
+        if SECRET not in one and one["webhook_url"] in secrets:
+            one[SECRET] = secrets[one["webhook_url"]]
+    return {**kept, INLINE: webhooks}
+
+
+def _untold(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in (INLINE, NAMED)}
 
 
 def _check_name(name: str) -> None:
@@ -185,7 +216,7 @@ def _check_name(name: str) -> None:
 
 
 async def _check(uow: UnitOfWork, project_id: UUID, parameters: Mapping[str, Any]) -> None:
-    refuse_webhooks(dict(parameters))
+    await webhook_service.take_out(uow, project_id, parameters)
     if parameters["product_type"] == Product.EXTRACT:
         await check_data_schema(parameters["data_schema"])
         await _parse_parameters(uow, project_id, parameters)
@@ -207,7 +238,8 @@ async def _parse_parameters(
     if named is not None and tier is not None:
         raise InvalidInput("inputs_invalid: send parse_tier or parse_config_id; both contradict each other.")
     if named is not None:
-        parse = await resolve(uow, project_id, named, Product.PARSE)
+        # Its webhooks are for parse jobs, and this is none.
+        parse = _untold(await resolve(uow, project_id, named, Product.PARSE))
     else:
         parse = options.settle_version(
             Product.PARSE,

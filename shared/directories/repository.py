@@ -188,13 +188,15 @@ async def page_entries(
 async def change_entry(
     session: AsyncSession, entry: DirectoryFile, values: Mapping[str, Any]
 ) -> DirectoryFile:
-    """Write some columns of a directory's file, and when."""
-    for name, value in values.items():
-        setattr(entry, name, value)
-    await session.flush()
-    await session.execute(
-        text("UPDATE directory_files SET updated_at = now() WHERE id = :id"), {"id": entry.id}
+    """Write some columns of a directory's file, and when. In one statement: a second one would ask for the
+    row's directory, which whoever moves the file holds while it waits for the row."""
+    rows = (
+        update(DirectoryFile)
+        .where(DirectoryFile.id == entry.id)
+        .values(**values, updated_at=func.now())
+        .execution_options(synchronize_session=False)
     )
+    await session.execute(rows)
     await session.refresh(entry)
     return entry
 
@@ -227,14 +229,22 @@ async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> None:
 
 
 async def hide_entries(session: AsyncSession, directory_id: UUID, entry_ids: Sequence[UUID]) -> int:
-    """Soft delete those of them that are live files of this directory; answers how many they were."""
-    rows = (
-        update(DirectoryFile)
+    """Soft delete those of them that are live files of this directory; answers how many they were. They are
+    taken in one order, so that two who delete the same ones do not wait for each other."""
+    held = (
+        select(DirectoryFile.id)
         .where(
             DirectoryFile.directory_id == directory_id,
             DirectoryFile.id.in_(entry_ids),
             DirectoryFile.deleted_at.is_(None),
         )
+        .order_by(DirectoryFile.id)
+        .with_for_update()
+    )
+    found = (await session.scalars(held)).all()
+    rows = (
+        update(DirectoryFile)
+        .where(DirectoryFile.id.in_(found))
         .values(deleted_at=func.now(), updated_at=func.now())
         .execution_options(synchronize_session=False)
     )

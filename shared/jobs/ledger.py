@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.jobs.lifecycle import ChunkState
-from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
+from shared.jobs.taken import HOOKED, FileToRun, JobEnd, TakenChunk
 
 LEASE_S = 15.0
 # Asked where a chunk starts, so that a hold or a stop is obeyed by the next take, whatever was granted.
@@ -119,7 +119,7 @@ async def take(session: AsyncSession, queue: str, worker_id: UUID) -> TakenChunk
                 f"  AND c.due_at <= now() AND {_MAY_START} ORDER BY c.rank, c.id LIMIT 1"
                 "  FOR UPDATE OF c SKIP LOCKED)"
                 " RETURNING id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses,"
-                " stop"
+                f" stop, {HOOKED}"
             ),
             {"q": queue, "w": worker_id, "lease": LEASE_S},
         )

@@ -13,6 +13,7 @@ from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Chunk, Job
 from shared.jobs.survey import AnyJobFilters, ChunkFilters, QueueDepth
 from shared.queue.messages import Work
+from shared.webhooks import announcing
 
 __all__ = [
     "STUCK_S",
@@ -79,6 +80,10 @@ async def retry_job(uow: UnitOfWork, job_id: UUID) -> AnyJobView:
     if opened is None:
         raise Conflict("The job changed at the same time, or is being tried again already. Look at it again.")
     await service.grant_alone(uow, place, opened)
+    if job.batch_id is not None and await announcing.inherit(
+        uow, job.batch_id, opened, about=[announcing.JOBS]
+    ):
+        await announcing.jobs_moved(uow, [opened])
     return await get_job(uow, opened)
 
 

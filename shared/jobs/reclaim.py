@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.jobs.taken import TakenChunk
+from shared.jobs.taken import HOOKED, TakenChunk
 from shared.pausing import Point, reach
 
 LOSSES_ALONE = 3
@@ -32,8 +32,8 @@ async def lock_expired(session: AsyncSession, *, limit: int) -> list[TakenChunk]
     """Chunks whose lease ran out, locked; those another sweeper holds are skipped."""
     rows = await session.execute(
         text(
-            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop"
-            " FROM chunks WHERE state = 'TAKEN' AND due_at < now()"
+            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop,"
+            f" {HOOKED} FROM chunks WHERE state = 'TAKEN' AND due_at < now()"
             " ORDER BY due_at LIMIT :n FOR UPDATE SKIP LOCKED"
         ),
         {"n": limit},
@@ -46,8 +46,9 @@ async def lock_forgotten(session: AsyncSession, worker_id: UUID, held: Collectio
     skipped."""
     rows = await session.execute(
         text(
-            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop"
-            " FROM chunks WHERE state = 'TAKEN' AND worker_id = :w AND NOT token = ANY(CAST(:held AS uuid[]))"
+            "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses, stop,"
+            f" {HOOKED} FROM chunks WHERE state = 'TAKEN' AND worker_id = :w"
+            " AND NOT token = ANY(CAST(:held AS uuid[]))"
             " ORDER BY id FOR UPDATE SKIP LOCKED"
         ),
         {"w": worker_id, "held": list(held)},
@@ -108,14 +109,16 @@ async def count_loss(session: AsyncSession, chunk: TakenChunk, *, after: float, 
     )
 
 
-async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
-    """For a stopped batch, under its lock: chunks that nobody holds become DONE, their jobs CANCELLED."""
-    await session.execute(
+async def drop_ready(session: AsyncSession, batch_id: UUID) -> list[UUID]:
+    """For a stopped batch, under its lock: chunks that nobody holds become DONE, their jobs CANCELLED;
+    answers which jobs."""
+    ended = await session.scalars(
         text(
             "WITH gone AS MATERIALIZED (SELECT id, lo, hi FROM chunks WHERE batch_id = :b"
             "  AND state IN ('READY', 'WAITING') ORDER BY id FOR UPDATE)"
             " UPDATE jobs j SET status = 'CANCELLED', finished_at = now() FROM gone"
             " WHERE j.batch_id = :b AND j.seq BETWEEN gone.lo AND gone.hi AND j.status = 'PENDING'"
+            " RETURNING j.id"
         ),
         {"b": batch_id},
     )
@@ -133,6 +136,7 @@ async def drop_ready(session: AsyncSession, batch_id: UUID) -> None:
         ),
         {"b": batch_id},
     )
+    return list(ended)
 
 
 async def flag_stop(session: AsyncSession, batch_id: UUID) -> None:
@@ -232,7 +236,7 @@ async def lock_around(
         await session.execute(
             text(
                 "SELECT id, token, project_id, job_type, queue, batch_id, lo, hi, job_id, size, losses,"
-                f" stop, state FROM chunks WHERE {where} AND state <> 'DONE' FOR UPDATE"
+                f" stop, {HOOKED}, state FROM chunks WHERE {where} AND state <> 'DONE' FOR UPDATE"
             ),
             given,
         )

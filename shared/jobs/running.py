@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim, repository, reuse
+from shared.jobs import ledger, reclaim, reporting, repository, reuse
 from shared.jobs.codes import FailureCode
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
 from shared.lanes import service as lane_service
 from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Work
+from shared.webhooks import announcing
 from shared.workers import service as worker_service
 
 __all__ = [
@@ -67,6 +68,8 @@ async def take(uow: UnitOfWork, queue: str, worker_id: UUID) -> Assignment | Non
     else:
         assert chunk.job_id is not None
         parameters = await repository.config_of_job(uow.session, chunk.job_id)
+    if chunk.hooked:
+        await announcing.jobs_run(uow, [file.job_id for file in files])
     await uow.commit()
     await reach(Point.TAKEN)
     return Assignment(chunk, files, parameters)
@@ -111,7 +114,7 @@ async def close(
         await _write(uow, chunk, ends)
     await reach(Point.FLUSHED)
     if hand is Hand.STOP:
-        await ledger.cancel_open(uow.session, chunk)
+        await reporting.cancel_open(uow, chunk)
     if not await ledger.close(uow.session, chunk, seconds=seconds):
         await ledger.release(uow.session, chunk, after=again_in, reason=again_for)
     await uow.commit()
@@ -136,7 +139,7 @@ async def suspect(
         await reclaim.count_loss(uow.session, chunk, after=after, reason=reason)
     else:
         message = f"It could not be processed in {LOSSES_ALONE} tries: {reason}"
-        await ledger.fail_open(uow.session, chunk, code=FailureCode.ENGINE_ERROR, message=message)
+        await reporting.fail_open(uow, chunk, code=FailureCode.ENGINE_ERROR, message=message)
         await ledger.close(uow.session, chunk, seconds=0)
     await uow.commit()
     return hand
@@ -211,11 +214,13 @@ async def _hand_back(
 async def _write(uow: UnitOfWork, chunk: TakenChunk, ends: Sequence[JobEnd]) -> None:
     await ledger.write_ends(uow.session, chunk, ends)
     await reuse.keep(uow.session, chunk, ends)
+    if chunk.hooked:
+        await announcing.jobs_moved(uow, [end.job_id for end in ends])
 
 
 async def _end_stopped(uow: UnitOfWork, chunk: TakenChunk) -> None:
     # Given back it would lie there: nobody takes what is to stop.
-    await ledger.cancel_open(uow.session, chunk)
+    await reporting.cancel_open(uow, chunk)
     await ledger.close(uow.session, chunk, seconds=0)
 
 

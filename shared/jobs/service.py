@@ -22,6 +22,9 @@ from shared.jobs.result import ResultDocument, decode
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Dispatch, Work
 from shared.storage.port import BlobStorage
+from shared.webhooks import announcing
+from shared.webhooks import service as webhook_service
+from shared.webhooks.service import Endpoint
 from shared.workers import service as worker_service
 
 __all__ = [
@@ -104,9 +107,12 @@ async def open_parse_job(
     size_bytes: int,
     sha256: bytes | None,
     parameters: dict[str, Any],
+    webhooks: Sequence[Endpoint] = (),
 ) -> JobView:
     """A job for one file, without a batch: a chunk of one in the project's lane, due at once. COMPLETED at
-    once when the result is there already, and `disable_cache` does not ask for another."""
+    once when the result is there already, and `disable_cache` does not ask for another. `webhooks` are told
+    of it, and those of its configuration."""
+    parameters, own = await webhook_service.take_out(uow, project_id, parameters)
     known = await _known(uow, project_id, sha256=sha256, name=name, parameters=parameters)
     job = Job(
         project_id=project_id,
@@ -119,8 +125,17 @@ async def open_parse_job(
     )
     if known is not None:
         await repository.add_reused(uow.session, job, known)
-        return await _view_of(uow, job)
-    return await _open_alone(uow, job)
+    else:
+        await _open_alone(uow, job)
+    await _tell(uow, job, [*webhooks, *own])
+    return await _view_of(uow, job)
+
+
+async def _tell(uow: UnitOfWork, job: Job, webhooks: Sequence[Endpoint]) -> None:
+    """These are told of the job from now on, and first that it is there."""
+    if webhooks:
+        await announcing.attach(uow, job.project_id, job.id, about=announcing.JOBS, endpoints=webhooks)
+        await announcing.jobs_moved(uow, [job.id])
 
 
 async def _known(
@@ -153,9 +168,16 @@ async def _recipe(
 
 
 async def open_extract_job(
-    uow: UnitOfWork, source: JobInput, *, parameters: dict[str, Any], configuration_id: str | None
+    uow: UnitOfWork,
+    source: JobInput,
+    *,
+    parameters: dict[str, Any],
+    configuration_id: str | None,
+    webhooks: Sequence[Endpoint] = (),
 ) -> JobView:
-    """An extraction from one file or parse job, without a batch."""
+    """An extraction from one file or parse job, without a batch. `webhooks` are told of it, and those of its
+    configuration."""
+    parameters, own = await webhook_service.take_out(uow, source.project_id, parameters)
     job = Job(
         project_id=source.project_id,
         job_type=JobType.EXTRACT,
@@ -168,7 +190,9 @@ async def open_extract_job(
         file_input=source.named,
         parse_job_id=source.parse_job_id,
     )
-    return await _open_alone(uow, job)
+    await _open_alone(uow, job)
+    await _tell(uow, job, [*webhooks, *own])
+    return await _view_of(uow, job)
 
 
 async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *, named: str) -> JobInput:
@@ -187,11 +211,10 @@ async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *,
     return JobInput(project_id, job.file_id, job.name, job.size_bytes, job.sha256, named, job.id)
 
 
-async def _open_alone(uow: UnitOfWork, job: Job) -> JobView:
+async def _open_alone(uow: UnitOfWork, job: Job) -> None:
     place = await charge_alone(uow, job.project_id, JobType(job.job_type))
     await repository.add_alone(uow.session, job)
     await grant_alone(uow, place, job.id)
-    return await _view_of(uow, job)
 
 
 async def charge_alone(uow: UnitOfWork, project_id: UUID, kind: JobType) -> NewChunk:
@@ -244,6 +267,7 @@ async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: U
     if not await reclaim.cancel_job(uow.session, job_id):
         await uow.session.refresh(job)
         raise Conflict(f"The job is {job.status} already; a final job cannot be cancelled.")
+    await announcing.jobs_moved(uow, [job_id])
     if chunk is not None and alone:
         await ledger.close(uow.session, chunk, seconds=0)
         if chunk.batch_id is not None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim
+from shared.jobs import ledger, reclaim, reporting
 from shared.jobs.codes import FailureCode
 from shared.jobs.ledger import LEASE_S
 from shared.jobs.reclaim import LOSSES_ALONE
@@ -47,7 +47,7 @@ async def sweep_lost(uow: UnitOfWork) -> int:
 async def _take_back(uow: UnitOfWork, chunk: TakenChunk) -> None:
     if chunk.stop:
         # Nobody will take it again: what it holds has its end.
-        await ledger.cancel_open(uow.session, chunk)
+        await reporting.cancel_open(uow, chunk)
         await ledger.close(uow.session, chunk, seconds=0)
         if chunk.batch_id is not None:
             uow.ring(Advance(chunk.batch_id))
@@ -64,7 +64,7 @@ async def _take_back(uow: UnitOfWork, chunk: TakenChunk) -> None:
 
 async def _give_up(uow: UnitOfWork, chunk: TakenChunk) -> None:
     message = f"The worker died {LOSSES_ALONE} times while this file alone was being processed."
-    await ledger.fail_open(uow.session, chunk, code=FailureCode.WORKER_LOST, message=message)
+    await reporting.fail_open(uow, chunk, code=FailureCode.WORKER_LOST, message=message)
     await ledger.close(uow.session, chunk, seconds=0)
     if chunk.batch_id is not None:
         uow.ring(Advance(chunk.batch_id))

@@ -1,13 +1,20 @@
 """What a holder knows of its chunk: the range and its fence, the files to run, the ends to hand in."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
+
+HOOKED: Final = (
+    "EXISTS (SELECT 1 FROM webhook_endpoints e"
+    " WHERE e.owner_id = coalesce(chunks.job_id, chunks.batch_id) AND e.about = 'JOBS')"
+)
+"""SQL: whether anybody is told of the jobs of a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakenChunk:
-    """A chunk this process holds: `token` is its fence, and part of the path of every result."""
+    """A chunk this process holds: `token` is its fence, and part of the path of every result. `hooked`:
+    somebody is told what becomes of its jobs."""
 
     id: int
     token: UUID
@@ -21,6 +28,7 @@ class TakenChunk:
     size: int
     losses: int
     stop: bool
+    hooked: bool = False
 
     @property
     def place(self) -> dict[str, Any]:

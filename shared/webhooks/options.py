@@ -1,9 +1,9 @@
 """A webhook as it is asked for (contract 2.7): where to, which events, with which headers, how signed."""
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from shared.outbound.targets import read_target
 from shared.webhooks.events import EVENTS
@@ -111,6 +111,8 @@ def _check_secret(secret: SecretStr) -> SecretStr:
 
 
 Url = Annotated[str, AfterValidator(check_url)]
+Event = Annotated[str, Field(json_schema_extra={"enum": sorted(EVENTS)})]
+"""An event, whose names the API's description tells."""
 Events = Annotated[list[str], AfterValidator(check_events)]
 Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
 LooseHeaders = Annotated[dict[str, str], BeforeValidator(_plain_values), AfterValidator(check_headers)]
@@ -141,10 +143,23 @@ class WebhookChanges(BaseModel):
 class InlineWebhook(BaseModel):
     """A webhook that comes with the request it is for."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    webhook_url: Url
+    webhook_url: Url | None = None
     webhook_events: Events | None = None
     webhook_headers: LooseHeaders | None = None
     webhook_output_format: Format | None = None
     webhook_signing_secret: Secret | None = Field(default=None, json_schema_extra={"writeOnly": True})
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.webhook_url is None:
+            raise ValueError("webhook_url is missing: say where to send to")
+        return self
+
+
+class ParseWebhook(InlineWebhook):
+    """The same with a parse job, where a misspelt option is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+Ids = Annotated[list[str], Field(max_length=MOST_IDS)]

@@ -1,32 +1,42 @@
 """What a request may do with saved webhooks."""
 
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import SecretStr
 
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import InvalidInput, NotFound
-from shared.ids import Kind, show
+from shared.ids import Kind, parse, show
 from shared.outbound.targets import Policy, Refused, read_target
 from shared.webhooks import repository
 from shared.webhooks.model import WebhookConfig
-from shared.webhooks.options import NewWebhook, WebhookChanges
+from shared.webhooks.options import InlineWebhook, NewWebhook, WebhookChanges
 from shared.webhooks.vault import Vault
 
 __all__ = [
     "MOST_SAVED",
+    "Endpoint",
     "Gate",
     "change_webhook",
     "delete_webhook",
+    "endpoints_asked",
     "get_webhook",
     "list_all",
     "list_webhooks",
     "save_webhook",
+    "shown",
+    "stored",
+    "take_out",
 ]
 
+INLINE: Final = "webhook_configurations"
+NAMED: Final = "webhook_configuration_ids"
+SECRET: Final = "webhook_signing_secret"  # noqa: S105 - the name of the option
 MOST_SAVED: Final = 500
 """Of one project: the older of the two lists has no pages."""
 
@@ -49,6 +59,99 @@ class Gate:
     def seal(self, project_id: UUID, secret: SecretStr | None) -> bytes | None:
         """The secret as it may be stored."""
         return None if secret is None else self.vault.seal(project_id, secret.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is to be told, as it is now: what is saved may change, this does not. `secret` is sealed."""
+
+    url: str
+    events: Sequence[str] | None
+    headers: Mapping[str, str] | None
+    output_format: str
+    secret: bytes | None
+    webhook_id: UUID | None = None
+
+    def row(self, *, project_id: UUID, owner_id: UUID, about: str) -> dict[str, Any]:
+        """Its columns."""
+        return {
+            "project_id": project_id,
+            "owner_id": owner_id,
+            "about": about,
+            "webhook_id": self.webhook_id,
+            "url": self.url,
+            # Tenants share no destination: one cannot slow the other down.
+            "destination": uuid5(project_id, read_target(self.url).origin),
+            "events": None if self.events is None else list(self.events),
+            "headers": None if self.headers is None else dict(self.headers),
+            "output_format": self.output_format,
+            "secret": self.secret,
+        }
+
+
+async def endpoints_asked(
+    uow: UnitOfWork,
+    gate: Gate,
+    project_id: UUID,
+    inline: Sequence[InlineWebhook] | None,
+    named: Sequence[str] | None,
+) -> list[Endpoint]:
+    """The endpoints that a request brings and names. A saved one that is not there is `NotFound`; one that
+    would go where nobody may send, `InvalidInput`."""
+    return [
+        *(_endpoint(stored(gate, project_id, one)) for one in inline or ()),
+        *await _saved(uow, project_id, named or ()),
+    ]
+
+
+def stored(gate: Gate, project_id: UUID, asked: InlineWebhook) -> dict[str, Any]:
+    """An inline webhook as it may be stored in a configuration: its secret sealed. `InvalidInput` when it
+    would go where nobody may send."""
+    assert asked.webhook_url is not None
+    gate.check_url(asked.webhook_url)
+    kept = asked.model_dump(mode="json", exclude_none=True, exclude={"webhook_signing_secret"})
+    sealed = gate.seal(project_id, asked.webhook_signing_secret)
+    return kept if sealed is None else {**kept, SECRET: base64.b64encode(sealed).decode()}
+
+
+async def take_out(
+    uow: UnitOfWork, project_id: UUID, parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Endpoint]]:
+    """The parameters of a saved configuration without its webhooks, and the endpoints that these are."""
+    rest = dict(parameters)
+    inline, named = rest.pop(INLINE, None) or (), rest.pop(NAMED, None) or ()
+    return rest, [*map(_endpoint, inline), *await _saved(uow, project_id, named)]
+
+
+def shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a saved configuration as they may be told: without secrets."""
+    told = dict(parameters)
+    if isinstance(inline := told.get(INLINE), list):
+        told[INLINE] = [{name: one[name] for name in one if name != SECRET} for one in inline]
+    return told
+
+
+def _endpoint(kept: Mapping[str, Any]) -> Endpoint:
+    sealed = kept.get(SECRET)
+    return Endpoint(
+        url=kept["webhook_url"],
+        events=kept.get("webhook_events"),
+        headers=kept.get("webhook_headers"),
+        output_format=kept.get("webhook_output_format") or "string",
+        secret=None if sealed is None else base64.b64decode(sealed),
+    )
+
+
+async def _saved(uow: UnitOfWork, project_id: UUID, named: Sequence[str]) -> list[Endpoint]:
+    if not named:
+        return []
+    wanted = list(dict.fromkeys(parse(Kind.WEBHOOK, text) for text in named))
+    found = await repository.get_all(uow.session, project_id, wanted)
+    for webhook_id in wanted:
+        if webhook_id not in found:
+            raise _unknown(webhook_id)
+    rows = [found[webhook_id] for webhook_id in wanted]
+    return [Endpoint(row.url, row.events, row.headers, row.output_format, row.secret, row.id) for row in rows]
 
 
 async def save_webhook(uow: UnitOfWork, gate: Gate, project_id: UUID, asked: NewWebhook) -> WebhookConfig:

@@ -178,7 +178,7 @@ def test_only_the_api_can_be_reached_and_only_from_this_host_unless_said() -> No
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
     assert [filled(port, {}) for port in SERVICES["api"]["ports"]] == ["127.0.0.1:8000:8000"]
     assert compose()["networks"]["inside"] == {"internal": True}
-    assert [name for name, s in SERVICES.items() if "outside" in s["networks"]] == ["api"]
+    assert [name for name, s in SERVICES.items() if "outside" in s["networks"]] == ["api", "upkeep"]
 
 
 def test_the_broker_takes_its_options() -> None:

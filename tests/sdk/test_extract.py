@@ -272,7 +272,7 @@ def test_what_cannot_be_done_is_refused(strict: LlamaCloud) -> None:
     file_id, refused = stored(strict), llama_cloud.BadRequestError
     cannot: list[tuple[dict[str, Any], str]] = [
         ({"data_schema": {"type": "array"}}, "schema_validation"),
-        ({"webhook_configuration_ids": ["whc-x"]}, "not delivered"),
+        ({"webhook_configurations": [{"webhook_url": "http://10.0.0.1/"}]}, "ALLOW_PRIVATE"),
         ({"parse_tier": "fast", "parse_config_id": "cfg-PARSE_FAST"}, "contradict"),
     ]
     for change, words in cannot:

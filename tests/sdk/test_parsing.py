@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_refused(client: LlamaCloud) -> None:
         client.parsing.create(tier="fast", version="latest", source_url="https://example.com/a.pdf")
     with pytest.raises(refused, match="file_id"):
         client.parsing.create(tier="fast", version="latest")
-    with pytest.raises(refused, match="not delivered"):
+    with pytest.raises(llama_cloud.NotFoundError, match="whc-x"):
         client.parsing.create(
             tier="fast", version="latest", file_id=file_id, webhook_configuration_ids=["whc-x"]
         )

@@ -19,6 +19,7 @@ from services.api.admin import (
     projects,
     queues,
     retention,
+    webhook_deliveries,
     workers,
 )
 from services.api.operators import operator
@@ -36,6 +37,7 @@ PAGES: Final = (
     chunks,
     workers,
     queues,
+    webhook_deliveries,
     audit,
     health,
 )

@@ -11,16 +11,18 @@ from typing import Final
 
 from services.worker.upkeep import exposition, sweep
 from services.worker.upkeep.clean import Cleaner
+from services.worker.upkeep.deliver import Deliverer
 from shared.config import Settings
 from shared.db.outage import will_pass
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.telemetry import logger, set_up
-from shared.wiring import open_resources
+from shared.wiring import open_gate, open_resources
 
 log = logger(__name__)
 
-CONNECTIONS: Final = 7
-"""Three for the sweeps, and one for each step of cleaning: a long walk must not keep a sweep waiting."""
+CONNECTIONS: Final = 9
+"""Three for the sweeps, two for webhooks, and one for each step of cleaning: a long walk must not keep a
+sweep waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
     )
 
 
+def delivering(deliverer: Deliverer) -> tuple[Step, ...]:
+    """What sends webhooks."""
+    return (
+        Step("webhooks", 0.25, deliverer.start_due),
+        Step("webhook ends", 0.1, deliverer.settle),
+        Step("webhook log", 60.0, deliverer.forget_old),
+    )
+
+
 async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         started = time.monotonic()
@@ -99,6 +110,7 @@ async def _main(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     resources = open_resources(settings, name="upkeep", pool_size=CONNECTIONS)
     wanted = settings.upkeep
+    deliverer = Deliverer(open_gate(settings), keep_days=settings.webhooks.keep_days)
     try:
         with ExitStack() as stack:
             if wanted.metrics_port:
@@ -109,8 +121,10 @@ async def _main(settings: Settings) -> None:
             await keep_up(
                 resources.unit_of_work,
                 stopping,
-                more=cleaning(Cleaner(resources)),
+                more=(*cleaning(Cleaner(resources)), *delivering(deliverer)),
                 ready_file=settings.ready_file,
             )
+            await deliverer.leave(resources.unit_of_work)
     finally:
+        await deliverer.close()
         await resources.close()

@@ -19,9 +19,7 @@ from tests.services.api.parity.shapes import Place, places, shape_of, without_na
 
 FACTS: Mapping[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
 
-EXCEPTIONS: Mapping[str, str] = {
-    r"[ .]webhook_configurations\[\]": "refused with 400 until webhooks are delivered",
-}
+EXCEPTIONS: Mapping[str, str] = {}
 """Gaps that stand, by a pattern of their names, and why."""
 
 NOT_RUN = re.compile(r"<(split_v1|classify_v2|spreadsheet_v1|unknown)>")

@@ -358,7 +358,7 @@ class TestParseUploads:
             ({"tier": "fast", "version": "latest", "unknown": 1}, 422),
             ([], 422),
             ({"tier": "fast", "version": "latest", "source_url": "https://x"}, 400),
-            ({"tier": "fast", "version": "latest", "webhook_configurations": [{}]}, 400),
+            ({"tier": "fast", "version": "latest", "webhook_configurations": [{}]}, 422),
             ({"configuration_id": "cfg-PARSE_SLOW"}, 404),
         ],
     )

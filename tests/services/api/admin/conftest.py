@@ -64,7 +64,16 @@ async def made(rows: Rows, tenant: Tenant, http: httpx.AsyncClient, resources: R
     directory = (await http.post("/api/v1/beta/directories", json={"name": "d"})).json()["id"]
     job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_FAST"}
     batch = await http.post(
-        "/api/v2/batches", json={"source_directory_id": directory, "config": {"job": job}}
+        "/api/v2/batches",
+        json={
+            "source_directory_id": directory,
+            "config": {"job": job},
+            "webhook_configurations": [{"webhook_url": "https://hooks.test/"}],
+        },
+    )
+    delivery = await rows.one(
+        "UPDATE webhook_deliveries SET status = 'DEAD', due_at = NULL, finished_at = now(),"
+        " last_error = 'the receiver answered 500', last_code = 500, attempts = 8 RETURNING id"
     )
     file = await http.post("/api/v1/beta/files", files={"file": ("f", b"x")}, data={"purpose": "parse"})
     parse = await http.post(
@@ -105,4 +114,5 @@ async def made(rows: Rows, tenant: Tenant, http: httpx.AsyncClient, resources: R
         "chunk_id": str(chunk),
         "worker_id": ids.show(ids.Kind.WORKER, worker),
         "job_type": "parse_v2",
+        "delivery_id": ids.show(ids.Kind.DELIVERY, delivery),
     }

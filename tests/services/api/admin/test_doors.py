@@ -69,6 +69,8 @@ ROUTES: dict[tuple[str, str], Entry] = {
         200, None, "worker.drain", "wrk-", {"drain": "perhaps"}, 422
     ),
     ("GET", "/queues"): READ,
+    ("GET", "/webhook-deliveries"): READ,
+    ("POST", "/webhook-deliveries/{delivery_id}/replay"): Entry(200, None, "webhook.replay", "whd-"),
     ("GET", "/audit"): READ,
     ("GET", "/health"): READ,
 }

@@ -34,6 +34,7 @@ SPEAKS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "batch_id": ("batch_id",),
     "job_id": ("parse_job_id", "extract_job_id"),
     "job_ids": ("parse_job_id", "extract_job_id"),
+    "webhook_configuration_ids": ("webhook_id",),
 }
 """Names of parameters and fields, and what their ids may be ids of."""
 
@@ -45,11 +46,6 @@ LABELS: Final[Mapping[str, str]] = {
     "page_token": "a test of its own turns the pages of another tenant",
 }
 """Look like ids of ours, and are none."""
-
-REFUSED: Final[Mapping[str, str]] = {
-    "webhook_configuration_ids": "webhooks are refused, whosoever they are",
-}
-"""Ids that no page takes yet: 400, whatever is sent."""
 
 
 @dataclass(frozen=True)

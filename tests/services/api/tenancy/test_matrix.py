@@ -18,7 +18,6 @@ from tests.services.api.tenancy.pages import (
     OPERATIONS,
     OURS,
     PLACES,
-    REFUSED,
     SPEAKS_OF,
     TENANTS_LISTS,
     Page,
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.timeout(300)  # some of these send a thousand requests
 
 def test_every_id_is_known() -> None:
     """A new parameter or field that looks like an id: say in `pages` what it speaks of."""
-    known = {*SPEAKS_OF, *LABELS, *REFUSED}
+    known = {*SPEAKS_OF, *LABELS}
     assert [str(place) for place in PLACES if place.leaf not in known] == []
     assert len(OURS) > 40
 
