@@ -63,8 +63,8 @@ def set_up(base_url: str, operator_key: str) -> Stage:
 
 
 def bearer(key: str) -> dict[str, str]:
-    """The headers of whoever holds the key."""
-    return {"authorization": f"Bearer {key}"}
+    """The headers of whoever holds the key. Schemathesis takes it away by this very spelling."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _project(admin: httpx.Client, name: str) -> tuple[str, str, str]:
