@@ -49,7 +49,7 @@ class DeliveryOut(BaseModel):
     finished_at: datetime | None
 
 
-def filters_of(asked: Annotated[DeliveryQuery, Query()], project: ProjectFilter) -> DeliveryFilters:
+async def filters_of(asked: Annotated[DeliveryQuery, Query()], project: ProjectFilter) -> DeliveryFilters:
     """The same for the room; what is no id matches nothing."""
     subjects = [
         one for one in (one_id(ids.Kind.BATCH, asked.batch_id), _job(asked.job_id)) if one is not None

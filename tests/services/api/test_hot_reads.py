@@ -227,7 +227,7 @@ def _dependencies(app: FastAPI) -> Iterator[Any]:
 
 
 def _waits(call: Any) -> bool:
-    code = getattr(call, "__code__", None)
+    code = getattr(call, "__code__", None) or getattr(type(call).__call__, "__code__", None)
     return code is not None and bool(code.co_flags & (0x80 | 0x200))  # a coroutine, or an async generator
 
 
