@@ -165,7 +165,7 @@ def _errors(name: str, path: str, operation: Mapping[str, Any]) -> dict[str, Any
         found |= {403, 503}
     if path.startswith(ADMIN):
         found |= {403} if name.startswith(READS) else {403, 409}
-    if "{" in path or "project_id" in queries:
+    if "{" in path or queries & {"project_id", "organization_id"}:
         found.add(404)
     if "requestBody" in operation:
         found |= {404, 408, 413}

@@ -1,17 +1,28 @@
 """What others may ask of a lane."""
 
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
 from shared.errors import InvalidInput
 from shared.lanes import repository
 from shared.lanes.limits import HEAVIEST, LIGHTEST, LaneLimits, Waiting
-from shared.lanes.model import Lane
+from shared.lanes.model import MAX_FILES, Lane
 from shared.lanes.repository import LaneRow
 from shared.queue.messages import Dispatch
 
 LOOK_AGAIN_S = 2.0
+OPEN: Final = LaneLimits(
+    jobs_per_minute=None,
+    burst=1,
+    max_jobs=None,
+    max_batches=None,
+    max_files=MAX_FILES,
+    weight=1.0,
+    hold=None,
+)
+"""Of a lane that nobody limited yet; the table's defaults are the same."""
 
 __all__ = [
     "LaneLimits",
@@ -43,7 +54,9 @@ async def open_lane(uow: UnitOfWork, project_id: UUID, job_type: str) -> Lane:
 
 async def get_limits(uow: UnitOfWork, project_id: UUID, job_type: str) -> LaneLimits:
     """The limits in force; those of a new lane when nobody used it yet. The project must exist."""
-    lane = await open_lane(uow, project_id, job_type)
+    lane = await repository.read(uow.session, project_id, job_type)
+    if lane is None:
+        return OPEN
     return LaneLimits(
         jobs_per_minute=lane.jobs_per_minute,
         burst=lane.burst,

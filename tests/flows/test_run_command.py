@@ -69,7 +69,7 @@ def test_when_every_file_fails_it_is_3(person: Person) -> None:
 
 
 def test_results_come_while_the_batch_runs_and_a_kill_loses_none(person: Person, stack: Any) -> None:
-    files = texts(150)
+    files = texts(1_500)
     person.write(files)
     since = batches_now(stack)
     first = person.start("papers", "--config", "cfg-PARSE_FAST")
@@ -110,7 +110,7 @@ def test_a_kill_while_uploading_goes_on_with_the_same_directory(person: Person, 
 
 
 def test_ctrl_c_is_130_and_says_how_to_go_on(person: Person) -> None:
-    files = texts(150)
+    files = texts(1_500)
     person.write(files)
     process = person.start("papers", "--config", "cfg-PARSE_FAST")
     wait_for((person.out / "run.json").exists)

@@ -31,7 +31,7 @@ def test_everything_dies_at_half_and_nothing_is_done_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = Person(tmp_path, tmp_path / "data")
-    files = texts(400)
+    files = texts(1_500)
     person.write(files)
     first = person.start(*FAST)
     wait_for(lambda: len(person.lines()) >= 100)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import schemathesis
 from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
-from schemathesis.openapi.checks import EnsureResourceAvailability
+from schemathesis.openapi.checks import EnsureResourceAvailability, IgnoredAuth, UndefinedContentType
 
 from tests.fuzz.stage import Stage
 
@@ -22,6 +22,7 @@ KEPT: Final = frozenset(one for several in STAGE.kept.values() for one in severa
 SPENT: Final = {name: list(several) for name, several in STAGE.spent.items()}
 ENDINGS: Final = ("/revoke", "/rotate", "/purge", "/drain")
 NOTHING: Final = "00000000-0000-0000-0000-000000000000"
+TOO_MANY: Final = 429
 answers: Counter[str] = Counter()
 """By status."""
 
@@ -75,7 +76,22 @@ def in_another_project(failure: Failure, case: Case[Any], _response: Response) -
     }
 
 
-EXCUSES: Final = (empty_query_value, in_another_project)
+def free_expand(failure: Failure, case: Case[Any], _response: Response) -> bool:
+    """What to expand is read as text, and what nobody knows is left in peace (contract 7)."""
+    return isinstance(failure, AcceptedNegativeData) and "expand" in (case.query or {})
+
+
+def many_wrong_keys(failure: Failure, _case: Case[Any], response: Response) -> bool:
+    """Who sent many wrong keys is told so by 429 instead of 401 (decision 21)."""
+    return isinstance(failure, IgnoredAuth) and response.status_code == TOO_MANY
+
+
+def not_http(failure: Failure, _case: Case[Any], response: Response) -> bool:
+    """What is no HTTP is answered before there is a request, in plain text."""
+    return isinstance(failure, UndefinedContentType) and response.text == "Invalid HTTP request received."
+
+
+EXCUSES: Final = (empty_query_value, in_another_project, free_expand, many_wrong_keys, not_http)
 
 
 def _tell() -> None:

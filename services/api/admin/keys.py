@@ -139,8 +139,9 @@ async def rotate(
 
 
 @router.put(ADMIN + "/keys/{key_id}/limits")
-async def limit(uow: Uow, who: TheOperator, key_id: str, asked: LimitsIn) -> KeyOut:
-    """Replace what a key may send in a minute; in force with its next request."""
+async def limit(request: Request, uow: Uow, who: TheOperator, key_id: str, asked: LimitsIn) -> KeyOut:
+    """Replace what a key may send in a minute; in force with its next request, for reads by other processes
+    a second later."""
     row = await project_operating.limit_key(
         uow,
         ids.parse(ids.Kind.API_KEY, key_id),
@@ -149,6 +150,7 @@ async def limit(uow: Uow, who: TheOperator, key_id: str, asked: LimitsIn) -> Key
     )
     answer = show(row)
     await who.note("key.limit", answer.id, project_id=row.project_id, detail=asked.model_dump())
+    await _forget(request, uow)
     return answer
 
 
@@ -163,7 +165,7 @@ async def revoke(request: Request, uow: Uow, who: TheOperator, key_id: str) -> K
 
 
 async def _forget(request: Request, uow: UnitOfWork) -> None:
-    """This process reads with that key no more; others do for a second at most."""
+    """This process looks the key up again, also for reads; others do so within a second."""
     await uow.commit()
     known: KnownKeys = request.app.state.known_keys
     known.forget()

@@ -244,6 +244,8 @@ class TestTrouble:
 
         assert (await http.get(DIRECTORIES)).status_code == 200
         await cut()
+        # A connection that worked a moment ago is not asked whether it lives: one request may meet the dead.
+        assert (await http.get(DIRECTORIES)).status_code in (200, 503)
         assert (await http.get(DIRECTORIES)).status_code == 200
 
     async def test_a_commit_that_fails_is_an_error(

@@ -20,6 +20,10 @@ ELSEWHERE = {
     Point.SLICE_REMOVED,
     Point.BLOBS_TAKEN,
     Point.BLOBS_REMOVED,
+    # Of a request and of the sender, which are killed as processes in tests/services.
+    Point.ANSWER_KEPT,
+    Point.WEBHOOKS_TAKEN,
+    Point.WEBHOOK_SENT,
 }
 OF_A_LIFE = [point for point in Point if point not in ELSEWHERE]
 

@@ -114,5 +114,6 @@ async def made(rows: Rows, tenant: Tenant, http: httpx.AsyncClient, resources: R
         "chunk_id": str(chunk),
         "worker_id": ids.show(ids.Kind.WORKER, worker),
         "job_type": "parse_v2",
+        "config_id": "cfg-019e8a52-6a3e-7c62-9b1d-3a4a1f0f9e11",
         "delivery_id": ids.show(ids.Kind.DELIVERY, delivery),
     }
