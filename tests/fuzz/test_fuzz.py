@@ -28,6 +28,6 @@ def test_no_answer_is_a_failure_or_breaks_the_document(stack: LiveStack, tmp_pat
     assert found.findings == [], "\n".join(found.findings)
     assert found.failures_of_the_server == 0
     assert found.calls > 2_000
-    assert found.answers["200"] + found.answers["201"] > found.calls / 10, "it saw nothing but refusals"
+    assert found.answers["200"] + found.answers["201"] > found.calls / 20, "it saw nothing but refusals"
     log = (stack.data_dir / "logs" / "api.log").read_text()
     assert "unexpected exception" not in log
