@@ -82,7 +82,7 @@ def free_expand(failure: Failure, case: Case[Any], _response: Response) -> bool:
 
 
 def many_wrong_keys(failure: Failure, _case: Case[Any], _response: Response) -> bool:
-    """Who sent many wrong keys is told so by 429 instead of 401 (decision 21). The response at hand is the one
+    """Who sent many wrong keys is told so by 429 instead of 401 (decision 21). The response at hand is that
     to the right key; what the wrong one was told stands in the message."""
     return isinstance(failure, IgnoredAuth) and f"`{TOO_MANY} " in failure.message
 
