@@ -77,7 +77,7 @@ def in_another_project(failure: Failure, case: Case[Any], _response: Response) -
 
 
 def free_expand(failure: Failure, case: Case[Any], _response: Response) -> bool:
-    """What to expand is read as text, and what nobody knows is left in peace (contract 7)."""
+    """What to expand is read as text, and what nobody knows is left in peace (contract 2.5)."""
     return isinstance(failure, AcceptedNegativeData) and "expand" in (case.query or {})
 
 
