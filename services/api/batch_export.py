@@ -21,6 +21,7 @@ from services.api.export.known import KnownExports
 from services.api.export.lines import Lines
 from services.api.export.ranges import BeyondTheEnd, is_known, wanted_range, within
 from services.api.export.reading import Source
+from services.api.openapi import PROBLEM
 from services.api.streamed import Streamed, gathered
 from shared import __version__, ids
 from shared.batches import service as batch_service
@@ -39,7 +40,10 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The whole export.", "content": CONTENT},
     206: {"description": "The range of it that was asked for.", "content": CONTENT},
     304: {"description": "It is what `If-None-Match` names."},
-    416: {"description": "The range begins beyond the end; `Content-Range` says where that is."},
+    416: {
+        "description": "The range begins beyond the end; `Content-Range` says where that is.",
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{PROBLEM}"}}},
+    },
 }
 
 
