@@ -82,6 +82,11 @@ class Cost:
     def mb_a_s(self) -> float:
         return self.size / MB / self.seconds
 
+    @property
+    def mb_a_cpu_s(self) -> float:
+        """What it does when it has a core for itself: the clock also tells what else the machine does."""
+        return self.size / MB / self.cpu_s if self.cpu_s else 0.0
+
 
 def papers(files: int) -> Iterator[Made]:
     """Three pages each of some hundred words; one in fifty failed."""
@@ -231,6 +236,7 @@ def told(question: str, costs: Sequence[Cost], files: int) -> Iterator[dict[str,
     for what, unit, values in (
         ("grown by", "MB", [one.grown_mb for one in costs]),
         ("speed", "MB/s", [one.mb_a_s for one in costs]),
+        ("speed on a core of its own", "MB/s", [one.mb_a_cpu_s for one in costs]),
     ):
         yield {
             "name": f"handover: {question} of {files:,} files, {what}",

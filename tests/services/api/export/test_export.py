@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.api import batch_export
 from services.api.export import lines, reading
@@ -379,6 +380,25 @@ class TestWho:
         )
         assert (found.status_code, found.headers["accept-ranges"]) == (200, "none")
         assert "etag" not in found.headers
+
+    async def test_what_there_is_so_far_can_be_asked_for(
+        self, http: httpx.AsyncClient, resources: Resources, tenant: Tenant
+    ) -> None:
+        made = [Made(f"{n}.pdf", document=document(n)) for n in range(1, 6)]
+        batch = await make(resources, tenant.project_id, made)
+        async with resources.unit_of_work() as uow:
+            for statement in (
+                "UPDATE batches SET status = 'RUNNING', finished_at = NULL, wake_at = now() WHERE id = :b",
+                "UPDATE jobs SET status = 'PENDING', finished_at = NULL WHERE batch_id = :b AND seq > 3",
+            ):
+                await uow.session.execute(text(statement), {"b": batch.id})
+            await uow.commit()
+        found = await lines_of(http, batch, partial="true")
+        assert [line["status"] for line in found] == ["COMPLETED"] * 3 + ["PENDING"] * 2
+        assert [line["error_code"] for line in found] == [None] * 5
+        archive = await archive_of(http, batch, partial="true")
+        assert archive.namelist() == [f"{n}/{n}.pdf.md" for n in (1, 2, 3)] + ["results.jsonl"]
+        assert len(archive.read("results.jsonl").splitlines()) == 5
 
     async def test_an_unknown_format_is_422(self, http: httpx.AsyncClient, batch: WholeBatch) -> None:
         assert (await http.get(path_of(batch), params={"format": "tar"})).status_code == 422
