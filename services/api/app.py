@@ -17,6 +17,7 @@ from services.api import (
     directory_files,
     error_handlers,
     extract,
+    extract_schemas,
     files,
     health,
     metrics,
@@ -40,6 +41,7 @@ from services.api.middleware import (
 )
 from services.api.plain_text import only_text
 from services.api.request_limits import RequestLimits
+from services.api.schema_writer import SchemaWriter
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
@@ -56,6 +58,7 @@ PAGES = (
     batches,
     parse,
     extract,
+    extract_schemas,
     health,
     metrics,
     projects,
@@ -136,6 +139,7 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             webhooks=open_gate(settings),
         )
         app.state.request_limits = limits = _request_limits(settings, app.state.requests)
+        app.state.schema_writer = writer = SchemaWriter.of(settings.extract)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
@@ -144,6 +148,8 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
         finally:
             await gate.close()
             await limits.close()
+            if writer is not None:
+                await writer.close()
             await resources.close()
 
     return lifespan
