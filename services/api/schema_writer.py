@@ -4,11 +4,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from shared.chat.answers import Refused, TooLong, Words
 from shared.chat.endpoint import Endpoint, Question
-from shared.config import Extract
 from shared.errors import InvalidInput, TooMany, Unavailable
 
 MOST_DOCUMENT: Final = 20_000
@@ -56,16 +55,6 @@ class SchemaWriter:
         self._endpoint = endpoint
         self._max_tokens = max_tokens
         self._turns = asyncio.Semaphore(at_once)
-
-    @classmethod
-    def of(cls, settings: Extract) -> Self | None:
-        """The writer of these settings; None when no model is configured. `MissingSetting`."""
-        if settings.chosen_engine() != "openai":
-            return None
-        base_url, model = settings.endpoint()
-        key = None if settings.api_key is None else settings.api_key.get_secret_value()
-        endpoint = Endpoint(base_url, api_key=key, model=model, timeout_s=settings.timeout_s)
-        return cls(endpoint, max_tokens=settings.max_tokens, at_once=settings.side_by_side)
 
     async def write(self, wish: Wish, check: Check) -> tuple[str, dict[str, Any]]:
         """A name and a schema that `check` lets pass. `TooMany`; `InvalidInput` when the model refuses the
