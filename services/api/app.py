@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from services.api import (
     admin,
+    batch_export,
     batch_results,
     batch_steering,
     batches,
@@ -30,12 +31,14 @@ from services.api import (
 )
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
+from services.api.export.known import KnownExports
 from services.api.free_space import FreeSpace
 from services.api.known_keys import KnownKeys
 from services.api.middleware import (
     BoundedBodies,
     CountedRequests,
     EmptyQueryValues,
+    HeadRequests,
     PacedBodies,
     RequestIds,
 )
@@ -69,6 +72,7 @@ PAGES = (
     configurations,
     webhook_configs,
     batch_results,
+    batch_export,
     batch_steering,
     admin,
 )
@@ -101,8 +105,10 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(RequestIds)
     app.state.wrong_keys = WrongKeys()
     app.state.known_keys = KnownKeys()
+    app.state.exports = KnownExports()
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
+    app.add_middleware(HeadRequests)
     error_handlers.install(app)
     repeats.install(app)
     for page in PAGES:

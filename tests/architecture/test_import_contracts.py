@@ -45,6 +45,8 @@ BREAKS = [
     ("pages", "services/api/batches.py", "import services.api.directories"),
     ("pages", "services/api/dependencies.py", "import services.api.health"),
     ("pages", "services/api/admin/keys.py", "import services.api.projects"),
+    ("export", "services/api/export/names.py", "import services.api.export.lines"),
+    ("export", "services/api/export/offence.py", ""),
     ("admin-pages", "services/api/admin/keys.py", "import services.api.admin.projects"),
     ("worker", "services/worker/engines/offence.py", "import services.worker.runtime"),
     ("worker", "services/worker/runtime.py", "import services.worker.tasks.work"),
