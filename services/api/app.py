@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from services.api import (
     admin,
+    batch_events,
     batch_results,
     batch_steering,
     batches,
@@ -29,6 +30,7 @@ from services.api import (
 )
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
+from services.api.event_hub import Hub
 from services.api.free_space import FreeSpace
 from services.api.known_keys import KnownKeys
 from services.api.middleware import (
@@ -65,6 +67,7 @@ PAGES = (
     configurations,
     webhook_configs,
     batch_results,
+    batch_events,
     batch_steering,
     admin,
 )
@@ -136,12 +139,17 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             webhooks=open_gate(settings),
         )
         app.state.request_limits = limits = _request_limits(settings, app.state.requests)
+        app.state.hub = hub = Hub(
+            resources.reader, most=settings.api.listeners, most_per_key=settings.api.listeners_per_key
+        )
+        app.state.requests.count_listeners(lambda: hub.listeners)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
             await gate.knock()
             yield
         finally:
+            await hub.stop()
             await gate.close()
             await limits.close()
             await resources.close()
