@@ -23,14 +23,13 @@ from services.cli.watch.stream import Event, parsed
 from tests.flows.test_limits import Operator
 from tests.live_stack import LiveStack, start_live_stack
 
-FILES: Final = 2_000
+SILENCE_S: Final = 20.0
 ENV: Final = {"BATCHMILL_API__LISTENERS_PER_KEY": "5000"}
-PAGE_S: Final = 5.0
 
 
 class Listening:
     """One listener, which comes again with the last id it has until the batch is final. It is cut off by
-    itself after each of the `pauses`."""
+    itself when it heard nothing for as long as the next of the `pauses`."""
 
     def __init__(self, url: str, key: str, batch_id: str, pauses: Sequence[float] = ()) -> None:
         self._url = f"{url}/api/v2/batches/{batch_id}/events"
@@ -50,10 +49,11 @@ class Listening:
     def _listen(self) -> bool:
         """One connection; answers whether the batch is over."""
         known = {} if self.known is None else {"last-event-id": str(self.known)}
-        ends = time.monotonic() + (self._pauses.pop() if self._pauses else 3_600)
+        silence = self._pauses.pop() if self._pauses else SILENCE_S
+        connections = self.connections
         try:
             with (
-                httpx.Client(timeout=httpx.Timeout(10, read=20)) as http,
+                httpx.Client(timeout=httpx.Timeout(30, read=silence)) as http,
                 http.stream("GET", self._url, headers={**self._headers, **known}) as found,
             ):
                 if found.status_code != httpx.codes.OK:
@@ -62,10 +62,10 @@ class Listening:
                 for event in parsed(found.iter_bytes()):
                     if event is not None and self._hear(event):
                         return True
-                    if time.monotonic() > ends:
-                        return False
         except httpx.HTTPError:
-            return False
+            if silence < SILENCE_S and connections == self.connections:
+                # The server is too busy to answer so soon.
+                self._pauses.append(silence * 2)
         return False
 
     def _hear(self, event: Event) -> bool:
@@ -89,10 +89,10 @@ def differences(stack: LiveStack, batch_id: str, one: Listening) -> tuple[int, i
     return len(told - set(heard)), len(heard) - len(set(heard)), one.resets
 
 
-def cut_off(stack: LiveStack, listeners: int, reconnects: int) -> str:
+def cut_off(stack: LiveStack, listeners: int, reconnects: int, count: int) -> str:
     """A batch whose listeners are cut off again and again."""
     drawn = random.Random(listeners)
-    files = [(f"{n}.txt", f"listeners {n} {time.time()}\n".encode() * 50) for n in range(FILES)]
+    files = [(f"{n}.txt", f"listeners {n} {time.time()}\n".encode() * 50) for n in range(count)]
     batch_id = stack.open_batch(files)
     key = stack.key("project")
     ears = [
@@ -114,7 +114,7 @@ def cut_off(stack: LiveStack, listeners: int, reconnects: int) -> str:
     )[0]
     connections = sum(one.connections for one in ears)
     return (
-        f"{FILES} files in {time.monotonic() - began:.1f} s, {listeners} listeners,"
+        f"{count} files in {time.monotonic() - began:.1f} s, {listeners} listeners,"
         f" {connections} connections: gaps {gaps}, repeats {repeats}, resets {resets}; {rows['n']} events"
         f" ({rows['progress']} of progress, {rows['size']} bytes of data)"
     )
@@ -140,9 +140,8 @@ async def idle(stack: LiveStack, listeners: int, seconds: float, batches: Sequen
         answered = time.monotonic()
         (await http.get(f"/api/v2/batches/{batches[0]}")).raise_for_status()
         answered = time.monotonic() - answered
-        connections = stack.sql(
-            "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name LIKE 'batchmill-api%'"
-        )[0]["n"]
+        asked = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name LIKE 'batchmill-api%'"
+        connections = (await asyncio.to_thread(stack.sql, asked))[0]["n"]
         await asyncio.gather(*(one.aclose() for one in streams))
     return (
         f"{listeners} idle listeners of {len(batches)} batches, opened in {opened_s:.1f} s: CPU {cost:.1%}"
@@ -172,6 +171,8 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--listeners", type=int, default=20)
     asked.add_argument("--reconnects", type=int, default=50)
+    asked.add_argument("--files", type=int, default=600)
+    asked.add_argument("--rate", type=int, default=600, help="files a minute, while listeners are cut off")
     asked.add_argument("--idle", type=int, default=2_000)
     asked.add_argument("--batches", type=int, default=20)
     asked.add_argument("--seconds", type=float, default=30.0)
@@ -179,7 +180,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = start_live_stack(Path(folder) / "data", env=ENV)
         try:
-            print(cut_off(stack, given.listeners, given.reconnects), flush=True)
+            operator = Operator(stack)
+            with operator.http, operator.limited(jobs_per_minute=given.rate):
+                print(cut_off(stack, given.listeners, given.reconnects, given.files), flush=True)
             operator = Operator(stack)
             with operator.http, operator.limited(hold={"reason": "nothing is to move", "until": None}):
                 quiet = [
