@@ -207,6 +207,7 @@ async def test_there_is_room_for_so_many(  # noqa: PLR0917 - fixtures, and a cas
         async with ear(http, batch_id) as one, ear(http, batch_id) as other:
             for each in (one, other):
                 await each.wait_for(lambda e: e.kinds == ["state"])
+            assert "batchmill_http_listeners 2.0" in (await http.get("/metrics")).text
             refused = await http.get(path_of(batch_id))
             assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (status, True)
             assert "follow" in refused.json()["detail"]
