@@ -20,7 +20,7 @@ from services.api.export.folders import Folders
 from services.api.export.known import KnownExports
 from services.api.export.lines import Lines
 from services.api.export.ranges import BeyondTheEnd, is_known, wanted_range, within
-from services.api.export.reading import Source
+from services.api.export.reading import ExportChanged, Source
 from services.api.openapi import PROBLEM
 from services.api.streamed import Streamed, gathered
 from shared import __version__, ids
@@ -123,8 +123,6 @@ class _Answer:
             return Response(status_code=304, headers=self._headers)
         wanted = wanted_range(self._request.headers, etag)
         if wanted is None:
-            if (length := self._delivery.length) is not None:
-                self._headers["content-length"] = str(length)
             return self._streamed(200, 0, None)
         length = await self._measured()
         try:
@@ -142,7 +140,13 @@ class _Answer:
         async def enough() -> bool:
             return time.monotonic() > until or await self._request.is_disconnected()
 
-        if not await self._delivery.measure(enough):
+        try:
+            known = await self._delivery.measure(enough)
+        except ExportChanged:
+            raise Unavailable(
+                "The batch changed while its export was made. Send the request again."
+            ) from None
+        if not known:
             raise Unavailable(
                 "How long this export is, is not known yet; it is being found out. Send the request again."
             )
