@@ -46,6 +46,8 @@ BREAKS = [
     ("pages", "services/api/dependencies.py", "import services.api.health"),
     ("pages", "services/api/admin/keys.py", "import services.api.projects"),
     ("admin-pages", "services/api/admin/keys.py", "import services.api.admin.projects"),
+    ("console", "services/api/console/batch.py", "import services.api.console.overview"),
+    ("console", "services/api/console/drawing.py", "import services.api.console.visitors"),
     ("worker", "services/worker/engines/offence.py", "import services.worker.runtime"),
     ("worker", "services/worker/runtime.py", "import services.worker.tasks.work"),
     ("worker", "services/worker/offence.py", ""),
