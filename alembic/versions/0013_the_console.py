@@ -1,10 +1,10 @@
 """sessions of the console, and the failures of a batch
 
-Revision: 0016, after: 0012
+Revision: 0013, after: 0012
 """
 import sqlalchemy as sa
 from alembic import op
-revision = '0016'
+revision = '0013'
 down_revision = '0012'
 
 
