@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from services.worker import chunk as worker_chunk
+from services.worker import results as worker_results
 from shared.batches import orchestration, pauses
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger, reclaim, sweeping
@@ -38,7 +38,7 @@ async def test_rule_2_without_the_token_in_the_key_a_late_result_replaces_the_ac
     def without_token(chunk: Any, file: Any) -> str:
         return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
 
-    monkeypatch.setattr(worker_chunk, "result_key", without_token)
+    monkeypatch.setattr(worker_results, "result_key", without_token)
     with pytest.raises(AssertionError):
         await stories.a_late_result(stage, tmp_path)
 
