@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from services.api.console.cards import Card, card_of
+from services.api.console.cards import Card, cards_of
 from services.api.console.drawing import base_of, page
 from services.api.console.listing import ListAsk, Listed, list_files
 from services.api.console.visitors import Visiting, Visitor, project_name
@@ -16,7 +16,6 @@ from shared.batches import service as batch_service
 from shared.batches import viewing
 from shared.batches.service import BatchView
 from shared.db.unit_of_work import UnitOfWork
-from shared.directories import service as directory_service
 
 router = APIRouter(prefix="/batches/{batch_id}")
 
@@ -74,8 +73,7 @@ async def _batch(uow: UnitOfWork, who: Visitor, batch_id: str) -> BatchView:
 
 async def _card(uow: UnitOfWork, who: Visitor, batch: BatchView) -> Card:
     look = await viewing.look_at(uow, batch)
-    names = await directory_service.names_of(uow, who.project_id, [batch.source_directory_id])
-    return card_of(look, names)
+    return (await cards_of(uow, who.project_id, [look]))[0]
 
 
 def _live(card: Card) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A batch as pages show it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -10,6 +10,9 @@ from shared import ids
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.service import BatchView
 from shared.batches.viewing import BatchLook
+from shared.configurations import service as configuration_service
+from shared.db.unit_of_work import UnitOfWork
+from shared.directories import service as directory_service
 
 NAMELESS: Final = "removed directory"
 WIDTH: Final = 1_000
@@ -31,6 +34,7 @@ class Card:
 
     id: str
     title: str
+    configuration: str
     batch: BatchView
     progress: ProgressOut
     waiting: Mapping[str, Any] | None
@@ -93,13 +97,25 @@ class Card:
         return found
 
 
-def card_of(look: BatchLook, names: Mapping[UUID, str]) -> Card:
-    """The card of a batch; `names` are those of directories."""
-    batch = look.batch
-    return Card(
-        id=ids.show(ids.Kind.BATCH, batch.id),
-        title=names.get(batch.source_directory_id, NAMELESS),
-        batch=batch,
-        progress=show_progress(look.progress, look.waiting),
-        waiting=look.waiting,
+async def cards_of(uow: UnitOfWork, project_id: UUID, looks: Sequence[BatchLook]) -> list[Card]:
+    """Their cards, with the names of what they are over and run with. As many statements as for one."""
+    if not looks:
+        return []
+    batches = [look.batch for look in looks]
+    directories = await directory_service.names_of(
+        uow, project_id, [one.source_directory_id for one in batches]
     )
+    configurations = await configuration_service.names_of(
+        uow, project_id, [one.configuration_id for one in batches]
+    )
+    return [
+        Card(
+            id=ids.show(ids.Kind.BATCH, look.batch.id),
+            title=directories.get(look.batch.source_directory_id, NAMELESS),
+            configuration=configurations.get(look.batch.configuration_id, look.batch.configuration_id),
+            batch=look.batch,
+            progress=show_progress(look.progress, look.waiting),
+            waiting=look.waiting,
+        )
+        for look in looks
+    ]

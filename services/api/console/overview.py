@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from services.api.console.cards import card_of
+from services.api.console.cards import cards_of
 from services.api.console.drawing import page
 from services.api.console.visitors import Visiting, Visitor, project_name
 from services.api.dependencies import Uow
@@ -14,7 +14,6 @@ from shared.batches import viewing
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.service import BatchFilters
 from shared.db.unit_of_work import UnitOfWork
-from shared.directories import service as directory_service
 
 router = APIRouter()
 SIZE: Final = 25
@@ -49,10 +48,8 @@ async def _table(
     looks, following = await viewing.look_at_page(
         uow, who.project_id, filters=BatchFilters(status=status), size=SIZE, after=start
     )
-    directories = [look.batch.source_directory_id for look in looks]
-    names = await directory_service.names_of(uow, who.project_id, directories) if looks else {}
     return {
-        "cards": [card_of(look, names) for look in looks],
+        "cards": await cards_of(uow, who.project_id, looks),
         "status": status,
         "after": after,
         "following": None if following is None else ids.show(ids.Kind.BATCH, following),
