@@ -88,6 +88,33 @@ class CountedRequests:
             self._requests.note(scope["method"], route, status, time.monotonic() - started)
 
 
+class HeadRequests:
+    """Answers a HEAD as the GET of the same path is answered, without what would follow (RFC 9110, 9.3.2). A
+    page whose answer is made while it is sent makes nothing: it is told that the client has gone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a HEAD on as a GET of the whole, and send what the answer begins with."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        over = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal over
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not over:
+                over = True
+                # The server now says to whoever asks that the request is over.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await self._app({**scope, "method": "GET", "headers": headers}, receive, send_head)
+
+
 class BoundedBodies:
     """Refuses a body over `MAX_JSON` (413) where a page reads it whole; forms are streamed, and bounded
     where they are read. What a refused client still sends is read and dropped by the server."""

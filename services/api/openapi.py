@@ -79,6 +79,7 @@ CONFLICTS: Final[Mapping[str, str]] = {
     "POST /api/v2/batches/{batch_id}/pause": "The batch is final.",
     "POST /api/v2/batches/{batch_id}/resume": "The batch is final.",
     "POST /api/v2/batches/{batch_id}/redrive": "The batch is not final, or has no such files.",
+    "GET /api/v2/batches/{batch_id}/export": "The batch is not final, and partial was not asked for.",
     "PATCH /api/v2/batches/{batch_id}": "The batch is final.",
     "POST /api/v2/parse/{job_id}/cancel": "The job is final.",
     "DELETE /api/v2/parse/{job_id}": "The job is not final, and force was not asked for.",

@@ -6,6 +6,7 @@ import typer
 
 import shared
 from services.cli import (
+    batch_export,
     batch_steering,
     batches,
     configurations,
@@ -56,6 +57,7 @@ batches.app.command("pause")(batch_steering.pause_batch)
 batches.app.command("resume")(batch_steering.resume_batch)
 batches.app.command("redrive")(batch_steering.redrive_batch)
 batches.app.command("threshold")(batch_steering.set_threshold)
+batches.app.command("export")(batch_export.export_batch)
 app.add_typer(directories.app, name="directories")
 app.add_typer(configurations.app, name="configurations")
 app.add_typer(limits.app, name="limits")

@@ -193,6 +193,15 @@ async def test_rule_16_without_the_pause_in_what_was_lost_it_starts(stage: Stage
         await pause_stories.a_loss_in_a_paused_batch(stage)
 
 
+async def test_rule_20_without_the_constraint_an_open_batch_loses_its_due_time(stage: Stage) -> None:
+    await stage.mill.sql("ALTER TABLE batches DROP CONSTRAINT ck_batches_due")
+    batch_id = await stage.mill.open_batch(1)
+    await stage.mill.sql("UPDATE batches SET wake_at = NULL WHERE id = :b", b=batch_id)
+    assert (await stage.mill.batch(batch_id)).wake_at is None, (
+        "the control: nobody will ever look at it again"
+    )
+
+
 async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stage) -> None:
     with (
         without(stage.resources.engine, "AND NOT seq = ANY(", "AND NOT -seq = ANY("),
