@@ -1,6 +1,8 @@
 """The console in a real browser, over a whole stack: what a person does with it."""
 
+import json
 import re
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -90,6 +92,21 @@ async def narrow_and_read(page: Page) -> None:
     assert "a note of the whole story, 7" in (await saved.path()).read_text()
 
 
+async def take_all(page: Page) -> None:
+    """All results of the batch, in either form."""
+    async with page.expect_download() as waiting:
+        await page.get_by_role("link", name="Results as zip").click()
+    with zipfile.ZipFile(await (await waiting.value).path()) as archive:
+        names = archive.namelist()
+        assert "results.jsonl" in names
+        assert sum(name.startswith("note-") for name in names) == 12
+    async with page.expect_download() as waiting:
+        await page.get_by_role("link", name="as JSON lines").click()
+    lines = (await (await waiting.value).path()).read_text().splitlines()
+    assert len(lines) == 14
+    assert {json.loads(line)["status"] for line in lines} == {"COMPLETED", "FAILED"}
+
+
 async def test_from_the_key_to_the_results(come: Visit, stack: LiveStack) -> None:
     async with come() as visitor:
         page = visitor.page
@@ -120,6 +137,7 @@ async def test_from_the_key_to_the_results(come: Visit, stack: LiveStack) -> Non
         await narrow_and_read(page)
 
         await page.get_by_role("link", name="Batch", exact=True).click()
+        await take_all(page)
         await page.get_by_role("button", name="Run failed files again").click()
         await expect(page.locator("h1 + .under")).to_contain_text("again over files of another batch")
         await expect(state(page)).to_have_text("Completed", timeout=40_000)

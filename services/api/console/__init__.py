@@ -8,14 +8,14 @@ from typing import Final
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.api.console import batch, opening, overview, results, signing_in, steering
+from services.api.console import batch, exports, opening, overview, results, signing_in, steering
 from services.api.console.answers import ConsoleAnswers
 from services.api.console.drawing import PATH, STATIC
 from services.api.console.visitors import same_origin
 
 __all__ = ["ConsoleAnswers", "install"]
 
-PAGES: Final = (overview, batch, results, steering, opening, signing_in)
+PAGES: Final = (overview, batch, results, exports, steering, opening, signing_in)
 
 
 def install(app: FastAPI) -> None:

@@ -162,11 +162,14 @@ async def test_a_button_that_came_too_late_says_so(
     ours: httpx.AsyncClient, filled: FillBatch, resources: Resources
 ) -> None:
     batch_id = await filled([])
+    early = await ours.get(f"{CONSOLE}/batches/{batch_id}/export?format=zip")
+    assert (early.status_code, "Export it when it is final" in early.text) == (409, True)
     async with resources.unit_of_work() as uow:
         await uow.session.execute(
             text("UPDATE batches SET status = 'COMPLETED', wake_at = NULL, finished_at = now()")
         )
         await uow.commit()
+    assert (await ours.get(f"{CONSOLE}/batches/{batch_id}/export?format=jsonl")).status_code == 200
     for verb in ("cancel", "pause", "resume"):
         answer = await ours.post(f"{CONSOLE}/batches/{batch_id}/{verb}")
         assert answer.status_code == 409
@@ -187,8 +190,8 @@ async def test_failures_are_grouped_by_code(ours: httpx.AsyncClient, filled: Fil
     rows = re.findall(r"<tr>.*?</tr>", part, re.DOTALL)[1:]
     shown = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in rows]
     assert shown == [
-        "TIMEOUT 3 0.pdf too slow",
-        "PDF_IS_BROKEN 1 one.pdf broken",
+        "TIMEOUT 3 files 0.pdf too slow",
+        "PDF_IS_BROKEN 1 file one.pdf broken",
         "no job 1 No job could be made for them.",
     ]
     timeouts = (await ours.get(f"{CONSOLE}/batches/{batch_id}/files", params={"code": "TIMEOUT"})).text

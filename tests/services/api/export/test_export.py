@@ -15,8 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.api import batch_export
-from services.api.export import lines, reading
+from services.api.export import answering, lines, reading
 from shared.batches import service as batch_service
 from shared.jobs.result import Extraction, Page, ResultDocument
 from shared.wiring import Resources
@@ -303,11 +302,11 @@ class TestRanges:
     async def test_measuring_goes_on_where_it_was_given_up(
         self, http: httpx.AsyncClient, batch: WholeBatch, form: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(batch_export, "MEASURED_WITHIN_S", -1.0)
+        monkeypatch.setattr(answering, "MEASURED_WITHIN_S", -1.0)
         headers = {"range": "bytes=100-199"}
         busy = await http.get(path_of(batch), params={"format": form}, headers=headers)
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
-        monkeypatch.setattr(batch_export, "MEASURED_WITHIN_S", 0.03)
+        monkeypatch.setattr(answering, "MEASURED_WITHIN_S", 0.03)
         statuses = []
         for _ in range(200):
             found = await http.get(path_of(batch), params={"format": form}, headers=headers)
