@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from services.api import (
     admin,
+    batch_events,
     batch_export,
     batch_results,
     batch_steering,
@@ -32,6 +33,7 @@ from services.api import (
 )
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
+from services.api.event_hub import Hub
 from services.api.export.known import KnownExports
 from services.api.free_space import FreeSpace
 from services.api.known_keys import KnownKeys
@@ -73,6 +75,7 @@ PAGES = (
     configurations,
     webhook_configs,
     batch_results,
+    batch_events,
     batch_export,
     batch_steering,
     admin,
@@ -152,12 +155,17 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
         )
         app.state.request_limits = limits = _request_limits(settings, app.state.requests)
         app.state.schema_writer = writer = _schema_writer(settings.extract)
+        app.state.hub = hub = Hub(
+            resources.reader, most=settings.api.listeners, most_per_key=settings.api.listeners_per_key
+        )
+        app.state.requests.count_listeners(lambda: hub.listeners)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
             await gate.knock()
             yield
         finally:
+            await hub.stop()
             await gate.close()
             await limits.close()
             if writer is not None:

@@ -100,6 +100,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "POST /api/v2/parse/upload": "Upload a file and parse it",
     "GET /api/v2/parse/versions": "List the versions of each tier",
     "GET /api/v2/parse/{job_id}/content/{part}": "Download a part of a result by a link",
+    "GET /api/v2/batches/{batch_id}/events": "Follow a batch",
     "GET /api/v1/admin/health": "Look at the installation",
     "PUT /api/v1/admin/projects/{project_id}/retention": "Set a project's retention",
     "GET /api/v1/admin/projects/{project_id}/retention": "Get a project's retention",

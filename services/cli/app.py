@@ -25,6 +25,7 @@ from services.cli import (
     workers,
 )
 from services.cli.run import command as run
+from services.cli.watch import command as watch
 
 app = typer.Typer(
     help="A self-hosted backend for the Batches API v2.",
@@ -53,6 +54,7 @@ def batchmill(
 app.command("run")(run.run)
 app.command("up")(up.up)
 app.add_typer(batches.app, name="batches")
+batches.app.command("watch")(watch.watch_batch)
 batches.app.command("pause")(batch_steering.pause_batch)
 batches.app.command("resume")(batch_steering.resume_batch)
 batches.app.command("redrive")(batch_steering.redrive_batch)

@@ -97,6 +97,10 @@ async def test_rule_29_events_are_numbered_in_the_order_of_their_commits(stage: 
     await stories.two_events_at_once(stage)
 
 
+async def test_rule_29_a_listener_that_reads_at_any_time_misses_nothing(stage: Stage) -> None:
+    await stories.a_listener_between_two_events(stage)
+
+
 @pytest.mark.usefixtures("small_pages")
 async def test_rule_45_the_lane_is_rung_before_the_rest_is_listed(stage: Stage) -> None:
     batch_id = await stage.mill.open_batch(5)
