@@ -15,6 +15,7 @@ from services.api import (
     batch_steering,
     batches,
     configurations,
+    console,
     directories,
     directory_files,
     error_handlers,
@@ -106,6 +107,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(BoundedBodies)
     app.add_middleware(PacedBodies)
     app.add_middleware(RequestIds)
+    if settings.console.enabled:
+        app.add_middleware(console.ConsoleAnswers)
     app.state.wrong_keys = WrongKeys()
     app.state.known_keys = KnownKeys()
     app.state.exports = KnownExports()
@@ -116,6 +119,8 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     repeats.install(app)
     for page in PAGES:
         app.include_router(page.router)
+    if settings.console.enabled:
+        console.install(app)
     reference.install(app)
     _describe(app)
     return app
