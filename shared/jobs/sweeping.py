@@ -35,7 +35,9 @@ async def sweep_lost(uow: UnitOfWork) -> int:
         await reach(Point.LOST_HELD)
         for chunk in lost:
             await _take_back(uow, chunk)
-    await worker_service.mark_sweep(uow, SWEEP)
+    if lost:
+        # It may have taken a while; of an empty sweep the mark that opened it is as good.
+        await worker_service.mark_sweep(uow, SWEEP)
     await uow.commit()
     # Lanes are locked before chunks everywhere, so they are rung in a transaction of their own.
     for project_id, job_type in {(chunk.project_id, chunk.job_type) for chunk in lost}:

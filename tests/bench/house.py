@@ -80,7 +80,7 @@ class House:
         )
         return made.id.removeprefix("bat-")
 
-    def wait(self, question: str, *values: Any, within_s: float = 300, every_s: float = 0.005) -> float:
+    def wait(self, question: str, *values: Any, within_s: float = 300, every_s: float = 0.01) -> float:
         """Until the question's value is true; answers the moment. Raises `TimeoutError`."""
         until = time.monotonic() + within_s
         while not self.rows.value(question, *values):
