@@ -64,13 +64,13 @@ EVERY: Final[dict[str, Bench]] = {
 }
 
 
-def run(name: str, book: Book, *, quick: bool) -> bool:
+def run(name: str, book: Book, *, quick: bool, scale: float) -> bool:
     """Measure one figure in a house of its own; whether it could be measured."""
     bench = EVERY[name]
     print(f"({name}) {bench.title}", flush=True)
     started = time.monotonic()
     try:
-        inside(partial(_measured, bench, book), quick=quick, settings=bench.settings)
+        inside(partial(_measured, bench, book), quick=quick, scale=scale, settings=bench.settings)
     except Exception:  # noqa: BLE001 - the other figures shall be measured all the same; the end says so
         traceback.print_exc()
         return False
@@ -87,6 +87,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EVERY))
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: about five minutes")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of all files; 0.02 only tries whether it works"
+    )
     parser.add_argument("--write-docs", action="store_true", help="only, or after the figures that are named")
     options = parser.parse_args()
     if unknown := set(options.names) - set(EVERY):
@@ -95,7 +98,7 @@ def main() -> None:
     if "a" in names and not peer.is_there():
         raise SystemExit(f"{peer.PYTHON} is not there; 'make bench' makes it")
     book = Book(JSON, quick=options.quick)
-    failed = [name for name in names if not run(name, book, quick=options.quick)]
+    failed = [name for name in names if not run(name, book, quick=options.quick, scale=options.scale)]
     book.write()
     missed = [one.name for one in book.figures if one.met is False]
     print(f"{len(book.figures)} figures in {JSON}; targets missed: {'; '.join(missed) or 'none'}")

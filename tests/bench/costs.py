@@ -38,6 +38,7 @@ class Costs:
 def measure(house: House, book: Book) -> None:
     """Runs without a snapshot, then runs under one that is open all the while."""
     files, rounds = (60_000, 3) if house.quick else (200_000, 5)
+    files = house.sized(files)
     directory = house.folder_of(files)
     configuration = house.configuration()
     probes: list[float] = []
@@ -60,14 +61,14 @@ def costs_of(house: House, directory: str, configuration: str, files: int) -> Co
     chance."""
     settle(house.rows)
     time.sleep(STATISTICS_S)
-    before = house.rows.fetch(COUNTED)[0]
+    before, asked = house.rows.fetch(COUNTED)[0], house.rows.asked
     seconds = house.run(directory, configuration, files=files)
     time.sleep(STATISTICS_S)
-    after = house.rows.fetch(COUNTED)[0]
+    after, asked = house.rows.fetch(COUNTED)[0], house.rows.asked - asked
     names = ("commits", "wal", "updates", "hot", "dead")
     spent = {name: after[name] - before[name] for name in names}
     return Costs(
-        commits=spent["commits"] / files,
+        commits=(spent["commits"] - asked) / files,  # without our own questions
         wal=spent["wal"] / files,
         hot=spent["hot"] / max(spent["updates"], 1),
         dead=spent["dead"] / files,
@@ -78,7 +79,7 @@ def costs_of(house: House, directory: str, configuration: str, files: int) -> Co
 def _under_a_snapshot(
     house: House, directory: str, configuration: str, files: int
 ) -> tuple[list[Costs], float]:
-    lasts = 20 if house.quick else 300
+    lasts = (20 if house.quick else 300) * house.scale
     found: list[Costs] = []
     with Rows(house.stack.database_url) as reader:
         reader.do("SET idle_in_transaction_session_timeout = 0")

@@ -50,6 +50,12 @@ class House:
     client: LlamaCloud
     rows: Rows
     quick: bool
+    scale: float = 1.0
+
+    def sized(self, files: int) -> int:
+        """So many files, or the part of them that was asked for: a small part shows that a figure can be
+        measured, and no more."""
+        return max(10, int(files * self.scale))
 
     @property
     def redis_url(self) -> str:
@@ -143,14 +149,18 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def inside(
-    measure: Callable[[House], None], *, quick: bool, settings: Mapping[str, str] | None = None
+    measure: Callable[[House], None],
+    *,
+    quick: bool,
+    scale: float = 1.0,
+    settings: Mapping[str, str] | None = None,
 ) -> None:
     """Run `measure` in a fresh house; `settings` are of PostgreSQL, beside the product's own."""
     with tempfile.TemporaryDirectory(prefix="batchmill-bench-") as place:
         kept = dict(postgres.SETTINGS)
         postgres.SETTINGS.update(settings or {})
         try:
-            asyncio.run(_inside(measure, Path(place), quick=quick))
+            asyncio.run(_inside(measure, Path(place), quick=quick, scale=scale))
         except BaseException:
             _keep_logs(Path(place))
             raise
@@ -159,21 +169,21 @@ def inside(
             postgres.SETTINGS.update(kept)
 
 
-async def _inside(measure: Callable[[House], None], place: Path, *, quick: bool) -> None:
+async def _inside(measure: Callable[[House], None], place: Path, *, quick: bool, scale: float) -> None:
     stack = make_stack(
         Settings(data_dir=place / "data"), host="127.0.0.1", port=0, concurrency=1, log=lambda _: None
     )
     stack._make_parts = without_worker
+
+    def work() -> None:
+        with (
+            LlamaCloud(base_url=stack.base_url, api_key=stack.project_key, timeout=120) as client,
+            Rows(stack.database_url) as rows,
+        ):
+            measure(House(stack, place, client, rows, quick, scale))
+
     async with stack:
-        await asyncio.to_thread(_measure, measure, stack, place, quick=quick)
-
-
-def _measure(measure: Callable[[House], None], stack: Stack, place: Path, *, quick: bool) -> None:
-    with (
-        LlamaCloud(base_url=stack.base_url, api_key=stack.project_key, timeout=120) as client,
-        Rows(stack.database_url) as rows,
-    ):
-        measure(House(stack, place, client, rows, quick))
+        await asyncio.to_thread(work)
 
 
 def _keep_logs(place: Path) -> None:

@@ -34,6 +34,7 @@ MOST: Final = (
 def measure(house: House, book: Book) -> None:
     """Some stretches of quiet, one after the other, with a worker of two processes that waits."""
     seconds, rounds = (10.0, 2) if house.quick else (20.0, 5)
+    seconds *= max(house.scale, 0.3)
     asyncio.run(_fill(settings_for(house.folder, house.stack.database_url)))
     house.rows.do("CREATE EXTENSION pg_stat_statements")
     with house.joined(2, command=REAL) as worker:

@@ -31,7 +31,7 @@ def measure(house: House, book: Book) -> None:
     """Newcomers on an empty system, then behind the large batch: the same lane and the other in turn."""
     rounds = 5 if house.quick else 9
     configuration = house.configuration()
-    large, small = house.folder_of(LARGE), house.folder_of(SMALL)
+    large, small = house.folder_of(max(10_000, house.sized(LARGE))), house.folder_of(SMALL)
     with another_project(house) as theirs, house.joined(PROCESSES, file_s=FILE_S):
         their_folder, their_configuration = theirs.folder_of(SMALL), theirs.configuration()
         house.run(small, configuration, files=SMALL)

@@ -23,6 +23,7 @@ WARM: Final = 1_000
 def measure(house: House, book: Book) -> None:
     """All rounds, then the rates and the ratios of each round."""
     files, rounds = (60_000, 3) if house.quick else (200_000, 5)
+    files = house.sized(files)
     directory, warm = house.folder_of(files), house.folder_of(WARM)
     configuration = house.configuration()
     peer.make_database(house)
@@ -46,7 +47,7 @@ def measure(house: House, book: Book) -> None:
     conditions: dict[str, Any] = {"processes": PROCESSES, "files": files, "cores_free_before": probes}
     book.add(figure("no-op files a second, end to end", ours, "files/s", **conditions))
     for one in peer.PEERS:
-        many = one.quick if house.quick else one.files
+        many = peer.files_of(one, house)
         told: dict[str, Any] = {
             "processes": PROCESSES,
             "files": many,

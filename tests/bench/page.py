@@ -1,5 +1,6 @@
 """`docs/benchmarks.md` and its chart, written from `build/bench.json` and nothing else."""
 
+import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.bench.chart import bars
 PAGE: Final = "benchmarks.md"
 CHART: Final = "benchmarks.svg"
 WIDTH: Final = 116
+IDLE: Final = 0.9
 NOTES: Final = Path(__file__).parent / "notes.md"
 OURS: Final = "no-op files a second, end to end"
 PEER: Final = ", one message a file"
@@ -88,6 +90,8 @@ def _how(figures: Sequence[Told]) -> str:
     )
     if free:
         words += f" Just before a run, {min(free):g} to {max(free):g} cores were free ({len(free)} looks)."
+        if statistics.median(free) < IDLE * int(cores[0]):
+            words += " **The machine was busy: quote none of these figures.**"
     if quick:
         words += f" {quick} of {len(figures)} figures are of a quick run, with fewer rounds."
     return _filled(words)

@@ -26,16 +26,17 @@ TIERS: Final = ("fast", "cost_effective")
 def measure(house: House, book: Book) -> None:
     """Both tiers and both kinds of files in each round, bare and ours beside each other."""
     rounds = 2 if house.quick else 5
-    folders = {pages: _documents(house, pages, files) for pages, files, _ in KINDS}
+    kinds = [(pages, house.sized(files), most) for pages, files, most in KINDS]
+    folders = {pages: _documents(house, pages, files) for pages, files, _ in kinds}
     directories = {pages: _uploaded(house, folder) for pages, folder in folders.items()}
     configurations = {tier: house.configuration(tier) for tier in TIERS}
-    cells = [(tier, pages, files) for tier in TIERS for pages, files, _ in KINDS]
+    cells = [(tier, pages, files) for tier in TIERS for pages, files, _ in kinds]
     bare: dict[tuple[str, int], list[float]] = {(tier, pages): [] for tier, pages, _ in cells}
     ours: dict[tuple[str, int], list[float]] = {(tier, pages): [] for tier, pages, _ in cells}
     probes = []
     with house.joined(PROCESSES, command=REAL):
         for tier in TIERS:  # each process's sandbox is warm before the clock runs
-            house.run(directories[10], configurations[tier], files=60)
+            house.run(directories[10], configurations[tier], files=kinds[1][1])
         for _ in range(rounds):
             for tier, pages, files in cells:
                 probes.append(free_cores())
@@ -43,7 +44,7 @@ def measure(house: House, book: Book) -> None:
                 took = house.run(directories[pages], configurations[tier], files=files)
                 ours[tier, pages].append(took / files * 1000)
     for tier in TIERS:
-        for pages, files, most in KINDS:
+        for pages, files, most in kinds:
             mine, other = ours[tier, pages], bare[tier, pages]
             name = f"{tier}, {pages} {'page' if pages == 1 else 'pages'}"
             conditions: dict[str, Any] = {"files": files, "processes": PROCESSES, "cores_free_before": probes}

@@ -34,6 +34,11 @@ PEERS: Final = (
 )
 
 
+def files_of(peer: Peer, house: House) -> int:
+    """How many one run of it gets."""
+    return house.sized(peer.quick if house.quick else peer.files)
+
+
 def is_there() -> bool:
     """Whether the peers' own environment was made."""
     return PYTHON.exists()
@@ -48,7 +53,7 @@ def make_database(house: House) -> None:
 def rate_of(peer: Peer, house: House, *, processes: int) -> tuple[float, float]:
     """Files a second from the first message to the last end, and of these seconds the part that went into
     sending."""
-    files = peer.quick if house.quick else peer.files
+    files = files_of(peer, house)
     host = house.stack.database_url.partition("host=")[2]
     env = {
         **os.environ,

@@ -9,14 +9,15 @@ from tests.bench.load import measure as ask
 from tests.bench.probe import free_cores
 from tests.bench.told import Book, figure
 
-SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
-QUICK: Final = (1_000, 10_000, 100_000)
+SIZES: Final[tuple[int, ...]] = (1_000, 10_000, 100_000, 1_000_000)
+QUICK: Final[tuple[int, ...]] = (1_000, 10_000, 100_000)
 CONNECTIONS: Final = 4
 
 
 def measure(house: House, book: Book) -> None:
     """All sizes in each round, with both questions."""
     sizes, rounds, seconds = (QUICK, 3, 1.0) if house.quick else (SIZES, 5, 2.0)
+    sizes = tuple(house.sized(size) for size in sizes)
     configuration = house.configuration()
     batches = {}
     for size in sizes:

@@ -19,6 +19,7 @@ LIMIT: Final = (
 def measure(house: House, book: Book) -> None:
     """One batch under a limit, watched in windows that follow each other."""
     window, rounds = (10.0, 3) if house.quick else (60.0, 5)
+    window *= max(house.scale, 0.3)
     files = int(PER_MINUTE / 60 * (window * rounds + 20))
     directory, warm = house.folder_of(files), house.folder_of(100)
     configuration = house.configuration()

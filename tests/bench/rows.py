@@ -19,11 +19,12 @@ WITHOUT_LIMIT: Final = 600.0
 
 
 class Rows:
-    """Statements of one thread, over one connection."""
+    """Statements of one thread, over one connection. `asked` is how many so far: each is a commit."""
 
     def __init__(self, url: str) -> None:
         self._url = url.replace("+asyncpg", "")
         self._loop = asyncio.new_event_loop()
+        self.asked = 0
 
     def __enter__(self) -> Self:
         self._connection = self._loop.run_until_complete(asyncpg.connect(self._url))
@@ -37,11 +38,13 @@ class Rows:
 
     def fetch(self, statement: str, *values: Any) -> Sequence[Any]:
         """All rows."""
+        self.asked += 1
         work = self._connection.fetch(statement, *values, timeout=WITHOUT_LIMIT)
         return list(self._loop.run_until_complete(work))
 
     def value(self, statement: str, *values: Any) -> Any:
         """The first value of the first row."""
+        self.asked += 1
         work = self._connection.fetchval(statement, *values, timeout=WITHOUT_LIMIT)
         return self._loop.run_until_complete(work)
 

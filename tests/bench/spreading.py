@@ -19,8 +19,8 @@ from tests.bench.probe import free_cores
 from tests.bench.rows import empty
 from tests.bench.told import Book, figure
 
-SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
-QUICK: Final = (1_000, 10_000, 100_000)
+SIZES: Final[tuple[int, ...]] = (1_000, 10_000, 100_000, 1_000_000)
+QUICK: Final[tuple[int, ...]] = (1_000, 10_000, 100_000)
 FIRST: Final = (
     "SELECT extract(epoch FROM min(finished_at))::float8 FROM jobs WHERE batch_id = $1 AND seq <= 5000"
 )
@@ -30,6 +30,7 @@ MEGABYTE: Final = 1 << 20
 def measure(house: House, book: Book) -> None:
     """All sizes in each round."""
     sizes, rounds = (QUICK, 3) if house.quick else (SIZES, 5)
+    sizes = tuple(house.sized(size) for size in sizes)
     folders = {size: house.folder_of(size) for size in sizes}
     configuration = house.configuration()
     told: dict[int, dict[str, list[float]]] = {
