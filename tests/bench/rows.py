@@ -16,6 +16,7 @@ FILL: Final = (
 )
 STEP: Final = 50_000
 WITHOUT_LIMIT: Final = 600.0
+TRIES: Final = 50
 
 
 class Rows:
@@ -70,6 +71,20 @@ def settle(rows: Rows) -> None:
 
 
 def empty(rows: Rows) -> None:
-    """No batch was ever there: so each run meets the same tables."""
-    rows.do("TRUNCATE batches, jobs, chunks, reusable_results CASCADE")
+    """No batch was ever there: so each run meets the same tables.
+
+    The stack lives on and locks the same tables in its own order. Whoever waits long could be stopped as one
+    side of a deadlock; that shall be neither side, so this gives up early and tries again.
+    """
+    rows.do("SET lock_timeout = '300ms'")
+    try:
+        for turn in range(TRIES):
+            try:
+                rows.do("TRUNCATE batches, jobs, chunks, reusable_results CASCADE")
+                break
+            except asyncpg.LockNotAvailableError:
+                if turn == TRIES - 1:
+                    raise
+    finally:
+        rows.do("SET lock_timeout = 0")
     rows.do("CHECKPOINT")
