@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import hypothesis
 import pytest
 import uvicorn
 from llama_cloud import AsyncLlamaCloud, LlamaCloud
@@ -36,6 +37,10 @@ from shared.projects import service as project_service
 from shared.tables import metadata
 from shared.wiring import Resources, open_resources
 from tests.twins import HeardBells
+
+# How long an example may take is a matter of the machine.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 NO_BROKER = "redis://127.0.0.1:1/0"
 UP_WITHIN_S = 20.0

@@ -26,6 +26,7 @@ from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractRequest, Parameters, Product
 from shared.db.repository import DEFAULT_PAGE
 from shared.errors import InvalidInput
+from shared.jobs import opening
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.service import JobFilters, JobView
@@ -95,7 +96,7 @@ async def create(
     parameters = await configuration_service.resolve_extract_request(uow, project_id, asked)
     webhooks = await webhook_service.endpoints_asked(uow, gate, project_id, *options.webhooks_of(asked))
     source = await input_of(uow, project_id, asked.file_input)
-    view = await job_service.open_extract_job(
+    view = await opening.open_extract_job(
         uow,
         source,
         parameters=parameters,

@@ -8,8 +8,8 @@ from shared.directories import service as directory_service
 from shared.errors import NotFound
 from shared.files import service as file_service
 from shared.files.model import File
-from shared.jobs import service as job_service
-from shared.jobs.service import JobInput
+from shared.jobs import opening
+from shared.jobs.opening import JobInput
 
 
 async def file_of(uow: UnitOfWork, project_id: UUID, text: str) -> File:
@@ -27,7 +27,7 @@ async def input_of(uow: UnitOfWork, project_id: UUID, text: str) -> JobInput:
     (`pjb-`). An id without a prefix may be that of any of them."""
     if text.startswith(f"{ids.Kind.PARSE_JOB}-"):
         job_id = ids.parse(ids.Kind.PARSE_JOB, text)
-        return await job_service.input_of_parse_job(uow, project_id, job_id, named=text)
+        return await opening.input_of_parse_job(uow, project_id, job_id, named=text)
     if "-" not in text[:4]:
         return await _input_without_prefix(uow, project_id, text)
     return _of_file(await file_of(uow, project_id, text), text)
@@ -41,7 +41,7 @@ async def _input_without_prefix(uow: UnitOfWork, project_id: UUID, text: str) ->
         except NotFound:
             continue
     try:
-        return await job_service.input_of_parse_job(uow, project_id, bare, named=text)
+        return await opening.input_of_parse_job(uow, project_id, bare, named=text)
     except NotFound:
         raise NotFound(f"No file and no parse job has the id {text!r}.") from None
 

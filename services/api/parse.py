@@ -47,6 +47,7 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.model import File
+from shared.jobs import opening
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
 from shared.jobs.service import JobFilters, JobView
@@ -244,7 +245,7 @@ async def delete(
 async def _open(
     uow: UnitOfWork, file: File, parameters: dict[str, Any], webhooks: Sequence[Endpoint]
 ) -> JobView:
-    return await job_service.open_parse_job(
+    return await opening.open_parse_job(
         uow,
         project_id=file.project_id,
         file_id=file.id,

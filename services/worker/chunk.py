@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
+from services.worker import results
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
 from services.worker.heart import Heart
@@ -140,7 +141,7 @@ class ChunkRun:
         original: Original | None = None
         try:
             original = await bring(resources, file, scratch)
-            outcome = await self._outcome(file, original.path)
+            outcome = await self._left_behind(file) or await self._outcome(file, original.path)
             if isinstance(outcome, Done) and outcome.code is not None and not original.path.is_file():
                 # It was there and is gone: the storage says whether it is away, or the blob was removed.
                 original = await bring(resources, file, scratch)
@@ -163,6 +164,13 @@ class ChunkRun:
             if original is not None and original.path.parent == scratch:
                 original.path.unlink(missing_ok=True)
 
+    async def _left_behind(self, file: FileToRun) -> Done | None:
+        engine, scratch = self._runtime.engine, self._runtime.scratch
+        if engine is None or not results.may_be_lost(self._chunk):
+            return None
+        storage = self._runtime.resources.storage
+        return await results.left_behind(storage, storage, self._chunk, file, engine=engine, scratch=scratch)
+
     async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
         sandbox, project = self._runtime.sandbox, str(self._chunk.project_id)
         if self._extracting is not None:
@@ -178,7 +186,7 @@ class ChunkRun:
             if outcome.result is None:
                 return _failed(file, FailureCode.ENGINE_ERROR, "The engine gave no result.")
             # The token in the path keeps a worker back from the dead off its successor's blob (law 3).
-            key = result_key(self._chunk, file)
+            key = results.result_key(self._chunk, file)
             try:
                 await reach(Point.RESULT_MADE)
                 await self._runtime.resources.storage.put(key, outcome.result)
@@ -292,11 +300,6 @@ async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:
     except Exception as error:
         if not will_pass(error):
             log.exception("lane not rung")
-
-
-def result_key(chunk: TakenChunk, file: FileToRun) -> str:
-    """Where the result of this take of this file lies."""
-    return f"p/{chunk.project_id}/r/{file.job_id}/{chunk.token}.json.zst"
 
 
 def _recipe(runtime: Runtime, assignment: Assignment) -> bytes | None:

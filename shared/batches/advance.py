@@ -9,8 +9,7 @@ from shared.batches import draining, orchestration, pauses, redriving, spreading
 from shared.batches.orchestration import OpenBatch
 from shared.batches.spreading import Spread
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from shared.jobs import reclaim
-from shared.jobs import service as job_service
+from shared.jobs import opening, reclaim
 from shared.pausing import Point, reach
 from shared.queue.messages import Advance, Dispatch
 from shared.webhooks import announcing
@@ -116,7 +115,7 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step
 async def _page(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Spread:
     if batch.redrive:
         return await redriving.spread_page(uow.session, batch.id)
-    recipe = await job_service.recipe_of_batch(uow, batch.id, batch.job_type, engine=engine)
+    recipe = await opening.recipe_of_batch(uow, batch.id, batch.job_type, engine=engine)
     return await spreading.spread_page(uow.session, batch.id, recipe=recipe)
 
 

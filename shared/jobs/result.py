@@ -73,13 +73,14 @@ class Extraction:
 @dataclass(frozen=True, slots=True)
 class ResultDocument:
     """What one run of one document gave. `document` and `job_metadata` are JSON objects; `extraction` is
-    there when the job was an extraction."""
+    there when the job was an extraction; `version` is of the engines that made it, where they said so."""
 
     engine: str
     pages: tuple[Page, ...]
     document: Mapping[str, Any] = field(default_factory=dict)
     job_metadata: Mapping[str, Any] = field(default_factory=dict)
     extraction: Extraction | None = None
+    version: str | None = None
 
 
 _PAGE_FIELDS: Final = tuple(one.name for one in fields(Page))
@@ -110,6 +111,8 @@ def _json_pieces(doc: ResultDocument) -> Iterator[bytes]:
     }
     if doc.extraction is not None:
         rest["extraction"] = asdict(doc.extraction)
+    if doc.version is not None:
+        rest["version"] = doc.version
     yield b"]," + _dump(rest)[1:]
 
 
@@ -158,8 +161,8 @@ def _read_document(tree: Any) -> ResultDocument:
     pages, metadata, job_metadata = tree.get("pages"), tree.get("metadata"), tree.get("job_metadata")
     if not (isinstance(pages, list) and isinstance(metadata, dict) and isinstance(job_metadata, dict)):
         raise ResultUnreadable("the result object lacks a part")
-    engine, document = tree.get("engine"), metadata.get("document")
-    if not (isinstance(engine, str) and isinstance(document, dict)):
+    engine, document, version = tree.get("engine"), metadata.get("document"), tree.get("version")
+    if not (isinstance(engine, str) and isinstance(document, dict) and isinstance(version, str | None)):
         raise ResultUnreadable("the result object lacks a part")
     return ResultDocument(
         engine,
@@ -167,6 +170,7 @@ def _read_document(tree: Any) -> ResultDocument:
         document,
         job_metadata,
         _read_extraction(tree.get("extraction")),
+        version,
     )
 
 

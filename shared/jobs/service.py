@@ -12,25 +12,20 @@ from shared import ids
 from shared.db.reader import Reader
 from shared.db.repository import Page
 from shared.db.unit_of_work import UnitOfWork
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, NotFound
 from shared.jobs import ledger, reclaim, repository, reuse
 from shared.jobs.ledger import NewChunk
 from shared.jobs.lifecycle import ChunkState, JobStatus, JobType
 from shared.jobs.model import Job
-from shared.jobs.recipe import Reusable, may_reuse, recipe_of
 from shared.jobs.repository import JobFilters
 from shared.jobs.result import ResultDocument, decode
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Dispatch, Work
 from shared.storage.port import BlobStorage
 from shared.webhooks import announcing
-from shared.webhooks import service as webhook_service
-from shared.webhooks.service import Endpoint
-from shared.workers import service as worker_service
 
 __all__ = [
     "JobFilters",
-    "JobInput",
     "JobView",
     "cancel_job",
     "charge_alone",
@@ -38,13 +33,11 @@ __all__ = [
     "forget_results_of",
     "get_job",
     "grant_alone",
-    "input_of_parse_job",
     "list_jobs",
-    "open_extract_job",
-    "open_parse_job",
     "read_parse_job",
     "read_result",
-    "recipe_of_batch",
+    "unknown",
+    "view_of",
     "with_configs",
 ]
 
@@ -86,139 +79,6 @@ class JobView:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class JobInput:
-    """What a job that comes alone reads: a file, or with `parse_job_id` what a parse job made of it.
-    `named` is how the caller named it."""
-
-    project_id: UUID
-    file_id: UUID
-    name: str
-    size_bytes: int
-    sha256: bytes | None
-    named: str
-    parse_job_id: UUID | None = None
-
-
-async def open_parse_job(
-    uow: UnitOfWork,
-    *,
-    project_id: UUID,
-    file_id: UUID,
-    name: str,
-    size_bytes: int,
-    sha256: bytes | None,
-    parameters: dict[str, Any],
-    webhooks: Sequence[Endpoint] = (),
-) -> JobView:
-    """A job for one file, without a batch: a chunk of one in the project's lane, due at once. COMPLETED at
-    once when the result is there already, and `disable_cache` does not ask for another. `webhooks` are told
-    of it, and those of its configuration."""
-    parameters, own = await webhook_service.take_out(uow, project_id, parameters)
-    known = await _known(uow, project_id, sha256=sha256, name=name, parameters=parameters)
-    job = Job(
-        project_id=project_id,
-        job_type=JobType.PARSE,
-        file_id=file_id,
-        name=name,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        config=parameters,
-    )
-    if known is not None:
-        await repository.add_reused(uow.session, job, known)
-    else:
-        await _open_alone(uow, job)
-    await _tell(uow, job, [*webhooks, *own])
-    return await _view_of(uow, job)
-
-
-async def _tell(uow: UnitOfWork, job: Job, webhooks: Sequence[Endpoint]) -> None:
-    """These are told of the job from now on, and first that it is there."""
-    if webhooks:
-        await announcing.attach(uow, job.project_id, job.id, about=announcing.JOBS, endpoints=webhooks)
-        await announcing.jobs_moved(uow, [job.id])
-
-
-async def _known(
-    uow: UnitOfWork, project_id: UUID, *, sha256: bytes | None, name: str, parameters: dict[str, Any]
-) -> Reusable | None:
-    recipe = await _recipe(uow, parameters)
-    if recipe is None or sha256 is None:
-        return None
-    return await reuse.find(uow.session, project_id, sha256=sha256, name=name, recipe=recipe)
-
-
-async def recipe_of_batch(
-    uow: UnitOfWork, batch_id: UUID, job_type: str, *, engine: str | None
-) -> bytes | None:
-    """What results must have been made by, for the batch to reuse them; None when it shall reuse none, or
-    nobody can tell. While no worker is there, `engine` is the version of those that will come."""
-    if job_type != JobType.PARSE:
-        return None
-    parameters = await repository.config_of_batch(uow.session, batch_id)
-    return await _recipe(uow, parameters, if_nobody=engine)
-
-
-async def _recipe(
-    uow: UnitOfWork, parameters: dict[str, Any], *, if_nobody: str | None = None
-) -> bytes | None:
-    if not may_reuse(parameters):
-        return None
-    engine = await worker_service.engine_of(uow, JobType.PARSE.queue, if_nobody=if_nobody)
-    return None if engine is None else recipe_of(parameters, engine)
-
-
-async def open_extract_job(
-    uow: UnitOfWork,
-    source: JobInput,
-    *,
-    parameters: dict[str, Any],
-    configuration_id: str | None,
-    webhooks: Sequence[Endpoint] = (),
-) -> JobView:
-    """An extraction from one file or parse job, without a batch. `webhooks` are told of it, and those of its
-    configuration."""
-    parameters, own = await webhook_service.take_out(uow, source.project_id, parameters)
-    job = Job(
-        project_id=source.project_id,
-        job_type=JobType.EXTRACT,
-        file_id=source.file_id,
-        name=source.name,
-        size_bytes=source.size_bytes,
-        sha256=source.sha256,
-        config=parameters,
-        configuration_id=configuration_id,
-        file_input=source.named,
-        parse_job_id=source.parse_job_id,
-    )
-    await _open_alone(uow, job)
-    await _tell(uow, job, [*webhooks, *own])
-    return await _view_of(uow, job)
-
-
-async def input_of_parse_job(uow: UnitOfWork, project_id: UUID, job_id: UUID, *, named: str) -> JobInput:
-    """A parse job as the input of another. `NotFound`; `InvalidInput` unless it is COMPLETED."""
-    job = await repository.get(uow.session, project_id, JobType.PARSE, job_id)
-    if job is None:
-        raise _unknown(JobType.PARSE, job_id)
-    if job.status != JobStatus.COMPLETED:
-        raise InvalidInput(
-            f"inputs_invalid: the parse job {named} is not COMPLETED; extract from it when it is."
-        )
-    if job.purged_at is not None:
-        raise InvalidInput(
-            f"inputs_invalid: the result of the parse job {named} was removed by the project's retention."
-        )
-    return JobInput(project_id, job.file_id, job.name, job.size_bytes, job.sha256, named, job.id)
-
-
-async def _open_alone(uow: UnitOfWork, job: Job) -> None:
-    place = await charge_alone(uow, job.project_id, JobType(job.job_type))
-    await repository.add_alone(uow.session, job)
-    await grant_alone(uow, place, job.id)
-
-
 async def charge_alone(uow: UnitOfWork, project_id: UUID, kind: JobType) -> NewChunk:
     """Lock and charge the lane for a job without a batch, before the job is touched; answers the chunk for
     `grant_alone`. A lane with limits grants it itself, under its lock (protocol rule 11)."""
@@ -245,8 +105,8 @@ async def get_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: UUID
     """One job with its parameters. `NotFound` when it is unknown, deleted or another project's."""
     job = await repository.get(uow.session, project_id, job_type, job_id)
     if job is None:
-        raise _unknown(job_type, job_id)
-    return await _view_of(uow, job)
+        raise unknown(job_type, job_id)
+    return await view_of(uow, job)
 
 
 async def read_parse_job(reader: Reader, project_id: UUID, job_id: UUID) -> JobView | None:
@@ -265,7 +125,7 @@ async def cancel_job(uow: UnitOfWork, project_id: UUID, job_type: str, job_id: U
     """
     job = await repository.get(uow.session, project_id, job_type, job_id)
     if job is None:
-        raise _unknown(job_type, job_id)
+        raise unknown(job_type, job_id)
     found = await reclaim.lock_around(uow.session, job_id=job.id, batch_id=job.batch_id, seq=job.seq)
     chunk, state = found or (None, None)
     alone = chunk is not None and chunk.size == 1
@@ -343,12 +203,14 @@ async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | N
     return await asyncio.to_thread(decode, await storage.read(view.result_key))
 
 
-def _unknown(job_type: str, job_id: UUID) -> NotFound:
+def unknown(job_type: str, job_id: UUID) -> NotFound:
+    """What is raised for a job that is not there, or is another project's."""
     shown = ids.show(JobType(job_type).id_kind, job_id)
     return NotFound(f"No {job_type.removesuffix('_v2')} job has the id {shown}.")
 
 
-async def _view_of(uow: UnitOfWork, job: Job) -> JobView:
+async def view_of(uow: UnitOfWork, job: Job) -> JobView:
+    """A row as a reader sees it."""
     view = (await _views_of(uow, [job]))[0]
     if view.config is None and job.batch_id is not None:
         return replace(view, config=await repository.config_of_batch(uow.session, job.batch_id))

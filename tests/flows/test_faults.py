@@ -14,6 +14,8 @@ from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import Advance, Dispatch, Work
 
 MOVES_AGAIN_S = 30.0
+GIVEN_UP_S = 6.0
+NOBODY_COMES_S = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,17 @@ def test_every_message_lost(stack: Any) -> None:
     moved = stack.wait_for(lambda: stack.done_of(batch_id) > 0, within_s=MOVES_AGAIN_S)
     assert stack.wait_final(batch_id) == "COMPLETED", moved
     stack.assert_exact(batch_id, 80)
+
+
+def test_rule_12_without_upkeep_a_lost_message_is_rung_by_nobody(stack: Any) -> None:
+    with stack.suspended("upkeep"):
+        with stack.suspended("valkey"):
+            batch_id = stack.open_batch(some_files(3))
+            time.sleep(GIVEN_UP_S)
+        broker_of(stack).flushall()
+        time.sleep(NOBODY_COMES_S)
+        assert stack.done_of(batch_id) == 0, "the control: nobody else looks for what is due"
+    assert stack.wait_final(batch_id) == "COMPLETED"
 
 
 @pytest.mark.parametrize("children_only", [True, False])

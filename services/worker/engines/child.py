@@ -36,7 +36,7 @@ _BY_RULES: Final = (
 
 def main(settings: dict[str, Any]) -> None:
     """Serve until stdin ends. `settings`: `parent`, `limits`, `engines` (family to module name or file
-    path)."""
+    path), `version` (of the engines, as results say it)."""
     requests, answers = _take_pipes()
     limits = limiting.SandboxLimits(**settings["limits"])
     isolated = limiting.confine(
@@ -45,7 +45,7 @@ def main(settings: dict[str, Any]) -> None:
     # Libraries ask for the system's types of files when they are imported; the files with them lie outside.
     mimetypes.knownfiles.clear()
     _answer(answers, {"ready": True, "isolated": isolated})
-    engines = _Engines(settings["engines"])
+    engines = _Engines(settings["engines"], settings["version"])
     for line in requests:
         request = json.loads(line)
         limiting.start_of_file(limits)
@@ -76,9 +76,10 @@ def _answer(answers: BinaryIO, answer: dict[str, Any]) -> None:
 
 
 class _Engines:
-    """Engine modules, imported when the first document needs them."""
+    """Engine modules, imported when the first document needs them; `version` is of all of them."""
 
-    def __init__(self, names: dict[str, str]) -> None:
+    def __init__(self, names: dict[str, str], version: str) -> None:
+        self.version = version
         self._names = names
         self._loaded: dict[str, object] = {}
 
@@ -115,7 +116,8 @@ def _serve(request: dict[str, Any], engines: _Engines, limits: limiting.SandboxL
             return head
         kind = "" if request["parsed"] else kind_of(head, request["name"])
         source = Source(path, request["name"], kind, Path.cwd(), limits.pages, limits.written_bytes)
-        return _store(_document(source, request, engines), source, request)
+        doc = replace(_document(source, request, engines), version=engines.version)
+        return _store(doc, source, request)
     except Refused as refused:
         return _failed(refused.code, refused.message, retryable=refused.retryable)
     except (KeyboardInterrupt, SystemExit):

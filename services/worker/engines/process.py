@@ -14,6 +14,7 @@ from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
 from services.worker.engines.limits import SandboxLimits, resident_bytes
+from services.worker.engines.version import engine_version
 
 _MODULE: Final = "services.worker.engines.child"
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -76,7 +77,12 @@ class Child:
     ) -> Self:
         """A child that is ready for its first document. Raises `StartFailed`, or `OSError` from the
         system."""
-        settings = {"parent": os.getpid(), "limits": limits.as_json(), "engines": dict(engines)}
+        settings = {
+            "parent": os.getpid(),
+            "limits": limits.as_json(),
+            "engines": dict(engines),
+            "version": engine_version(),
+        }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-s", "-P", "-m", _MODULE, json.dumps(settings)),
             stdin=asyncio.subprocess.PIPE,

@@ -17,12 +17,13 @@ from services.worker.tasks.work import work
 from shared.configurations import service as configuration_service
 from shared.configurations.options import ExtractChoices, ExtractRequest
 from shared.files import service as file_service
-from shared.jobs import running
+from shared.jobs import opening, running
 from shared.jobs import service as job_service
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
+from shared.jobs.opening import JobInput
 from shared.jobs.result import Extraction, ResultDocument, text_full
-from shared.jobs.service import JobInput, JobView
+from shared.jobs.service import JobView
 from shared.wiring import Resources
 from tests.conftest import Tenant
 
@@ -78,7 +79,7 @@ async def open_job(
         file = await file_service.store_file(uow, storage, tenant.project_id, name, stream(content))
         parameters = await configuration_service.resolve_extract_request(uow, tenant.project_id, asked)
         source = JobInput(tenant.project_id, file.id, name, file.size_bytes, file.sha256, f"fil-{file.id}")
-        job = await job_service.open_extract_job(uow, source, parameters=parameters, configuration_id=None)
+        job = await opening.open_extract_job(uow, source, parameters=parameters, configuration_id=None)
         await uow.commit()
     return job.id
 
@@ -88,7 +89,7 @@ async def over_parse_job(runtime: Runtime, tenant: Tenant, content: bytes, **cho
     storage = runtime.resources.storage
     async with runtime.unit_of_work() as uow:
         file = await file_service.store_file(uow, storage, tenant.project_id, "a.txt", stream(content))
-        parsed = await job_service.open_parse_job(
+        parsed = await opening.open_parse_job(
             uow,
             project_id=tenant.project_id,
             file_id=file.id,
@@ -104,9 +105,9 @@ async def over_parse_job(runtime: Runtime, tenant: Tenant, content: bytes, **cho
         file_input="pjb-x", configuration=ExtractChoices.model_validate({"data_schema": SCHEMA, **choices})
     )
     async with runtime.unit_of_work() as uow:
-        source = await job_service.input_of_parse_job(uow, tenant.project_id, parsed.id, named="pjb-x")
+        source = await opening.input_of_parse_job(uow, tenant.project_id, parsed.id, named="pjb-x")
         parameters = await configuration_service.resolve_extract_request(uow, tenant.project_id, asked)
-        job = await job_service.open_extract_job(uow, source, parameters=parameters, configuration_id=None)
+        job = await opening.open_extract_job(uow, source, parameters=parameters, configuration_id=None)
         await uow.commit()
     return job.id
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.worker import chunk as worker_chunk
+from services.worker import results as worker_results
 from services.worker.engines.port import Done, ParseRequest
 from services.worker.engines.sandbox import Sandbox
 from services.worker.runtime import Runtime
@@ -97,6 +97,6 @@ async def test_without_the_token_in_the_key_a_late_holder_replaces_the_accepted_
     def without_token(chunk: Any, file: Any) -> str:
         return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
 
-    monkeypatch.setattr(worker_chunk, "result_key", without_token)
+    monkeypatch.setattr(worker_results, "result_key", without_token)
     with pytest.raises(AssertionError):
         await a_late_holder(runtimes, Point.RESULT_MADE)

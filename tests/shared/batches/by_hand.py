@@ -5,8 +5,7 @@ from typing import Any
 
 from shared.batches import explain as batch_explain
 from shared.batches import service as batch_service
-from shared.jobs import limiting, running
-from shared.jobs import service as job_service
+from shared.jobs import limiting, opening, running
 from shared.lanes.limits import LaneLimits
 
 KIND = "parse_v2"
@@ -49,7 +48,7 @@ async def finish(mill: Any, held: Any, an_end: Any) -> None:
 
 async def alone(mill: Any) -> Any:
     async with mill.resources.unit_of_work() as uow:
-        view = await job_service.open_parse_job(
+        view = await opening.open_parse_job(
             uow,
             project_id=mill.project_id,
             file_id=mill.file_id,

@@ -12,6 +12,8 @@ from shared.batches import spreading
 from shared.batches.dispatch import FIRST_GUESS, MOST_CHUNKS, MOST_FILES, chunk_size, window
 from shared.batches.orchestration import OpenBatch
 from shared.queue.messages import Work
+from shared.wiring import Resources
+from tests.shared.schedules.conductor import without
 
 BATCH = OpenBatch(
     id=uuid4(),
@@ -80,8 +82,10 @@ async def test_two_batches_share_a_lane_turn_by_turn(mill: Any) -> None:
     assert order[0] != order[1], "the least served batch goes first, then the other"
 
 
-async def test_a_newcomer_lane_waits_one_chunk_and_not_for_the_window(mill: Any) -> None:
-    await mill.add_worker()
+async def a_newcomer(mill: Any) -> None:
+    """Another project's batch comes while the window of a large one is full."""
+    for _ in range(3):
+        await mill.add_worker()
     big = await mill.open_batch(200)
     await mill.advance(big)
     await mill.dispatch()
@@ -98,6 +102,20 @@ async def test_a_newcomer_lane_waits_one_chunk_and_not_for_the_window(mill: Any)
     await mill.dispatch()
     assert small in [(await mill.taken()).chunk.batch_id for _ in range(2)], "one chunk of the other at most"
     mill.project_id = old
+
+
+async def test_a_newcomer_lane_waits_one_chunk_and_not_for_the_window(mill: Any) -> None:
+    await a_newcomer(mill)
+
+
+async def test_rule_24_without_the_order_of_ranks_a_newcomer_waits_for_the_window(
+    mill: Any, resources: Resources
+) -> None:
+    with (
+        without(resources.engine, "ORDER BY c.rank, c.id", "ORDER BY c.id"),
+        pytest.raises(AssertionError, match="one chunk of the other at most"),
+    ):
+        await a_newcomer(mill)
 
 
 async def test_unmapped_files_at_the_end_are_not_granted_and_the_batch_ends(mill: Any) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.errors import Conflict, NotFound
-from shared.jobs import running, sweeping
+from shared.jobs import opening, running, sweeping
 from shared.jobs import service as job_service
 from shared.queue.messages import Advance
 
@@ -16,7 +16,7 @@ KIND = "parse_v2"
 
 async def alone(mill: Any) -> UUID:
     async with mill.resources.unit_of_work() as uow:
-        view = await job_service.open_parse_job(
+        view = await opening.open_parse_job(
             uow,
             project_id=mill.project_id,
             file_id=mill.file_id,

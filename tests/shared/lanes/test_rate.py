@@ -46,6 +46,14 @@ def test_never_more_than_the_rate_and_its_burst_in_any_window(
             assert last - first + 1 <= allowed + 1 + 1e-6
 
 
+def test_rule_23_without_the_time_that_is_kept_a_window_has_more_than_the_rate() -> None:
+    starts = []
+    for look in range(20):
+        forgetful = Budget(terms(jobs_per_minute=60, burst=5, tat_in=0.0), used=0)
+        starts += [look + forgetful.spend(1) for _ in range(forgetful.room)]
+    assert sum(1 for start in starts if start < 10) > 5 + 10 + 1, "the control: each look grants a burst anew"
+
+
 def test_a_late_look_within_the_time_granted_ahead_loses_no_job() -> None:
     per_minute = 120
     now, tat, granted = 0.0, 0.0, 0

@@ -14,6 +14,7 @@ from shared.directories.service import EntryFilters
 from shared.errors import InvalidInput, NotFound
 from shared.files import service as file_service
 from shared.files.service import FileFilters
+from shared.jobs import opening
 from shared.jobs import service as job_service
 from shared.pausing import Point
 from shared.retention import collecting, slices, sweeping
@@ -48,7 +49,7 @@ async def test_a_result_goes_and_its_job_says_so(shelf: Shelf) -> None:
         with pytest.raises(NotFound, match=r"removed at .* limited time"):
             await job_service.read_result(shelf.resources.storage, view)
         with pytest.raises(InvalidInput, match="retention"):
-            await job_service.input_of_parse_job(uow, shelf.project, old, named="pjb-x")
+            await opening.input_of_parse_job(uow, shelf.project, old, named="pjb-x")
     (empty,) = shelf.folder.rglob(str(old))
     os.utime(empty, (0, 0))
     await shelf.collect()

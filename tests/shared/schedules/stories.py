@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from services.worker import chunk as worker_chunk
+from services.worker import results as worker_results
 from shared.batches import draining, orchestration
 from shared.batches.advance import Step
 from shared.jobs import reclaim, running
@@ -43,7 +43,7 @@ async def a_late_result(stage: Stage, folder: Path) -> None:
     owner = await stage.mill.taken()
     keys = {}
     for name, held in (("owner", owner), ("late", late)):
-        keys[name] = worker_chunk.result_key(held.chunk, held.files[0])
+        keys[name] = worker_results.result_key(held.chunk, held.files[0])
         (folder / name).write_bytes(name.encode())
         if name == "owner":
             await stage.resources.storage.put(keys[name], folder / name)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from services.worker import chunk as worker_chunk
+from services.worker import results as worker_results
 from shared.batches import orchestration, pauses
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import ledger, reclaim, sweeping
@@ -38,7 +38,7 @@ async def test_rule_2_without_the_token_in_the_key_a_late_result_replaces_the_ac
     def without_token(chunk: Any, file: Any) -> str:
         return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
 
-    monkeypatch.setattr(worker_chunk, "result_key", without_token)
+    monkeypatch.setattr(worker_results, "result_key", without_token)
     with pytest.raises(AssertionError):
         await stories.a_late_result(stage, tmp_path)
 
@@ -191,6 +191,15 @@ async def test_rule_16_without_the_pause_in_what_was_lost_it_starts(stage: Stage
         pytest.raises(DBAPIError, match="starts in a paused batch"),
     ):
         await pause_stories.a_loss_in_a_paused_batch(stage)
+
+
+async def test_rule_20_without_the_constraint_an_open_batch_loses_its_due_time(stage: Stage) -> None:
+    await stage.mill.sql("ALTER TABLE batches DROP CONSTRAINT ck_batches_due")
+    batch_id = await stage.mill.open_batch(1)
+    await stage.mill.sql("UPDATE batches SET wake_at = NULL WHERE id = :b", b=batch_id)
+    assert (await stage.mill.batch(batch_id)).wake_at is None, (
+        "the control: nobody will ever look at it again"
+    )
 
 
 async def test_rule_21_without_its_exclusion_a_file_is_counted_twice(stage: Stage) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import event
 from shared.batches import redrive
 from shared.batches import service as batch_service
 from shared.batches.advance import Step
+from shared.jobs import opening, sweeping
 from shared.jobs import service as job_service
-from shared.jobs import sweeping
 from shared.webhooks import announcing
 from shared.webhooks.service import Endpoint
 from tests.shared.conftest import Mill, done
@@ -156,7 +156,7 @@ async def test_a_lost_worker_tells_what_the_row_says(mill: Mill, told: Told) -> 
 
 async def open_job(mill: Mill, *webhooks: Endpoint) -> UUID:
     async with mill.resources.unit_of_work() as uow:
-        view = await job_service.open_parse_job(
+        view = await opening.open_parse_job(
             uow,
             project_id=mill.project_id,
             file_id=mill.file_id,
