@@ -97,7 +97,7 @@ def main() -> None:
     names = options.names or [name for name, bench in EVERY.items() if bench.usual]
     if "a" in names and not peer.is_there():
         raise SystemExit(f"{peer.PYTHON} is not there; 'make bench' makes it")
-    book = Book(JSON, quick=options.quick)
+    book = Book(JSON, quick=options.quick, scale=options.scale)
     failed = [name for name in names if not run(name, book, quick=options.quick, scale=options.scale)]
     book.write()
     missed = [one.name for one in book.figures if one.met is False]

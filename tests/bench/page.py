@@ -94,6 +94,8 @@ def _how(figures: Sequence[Told]) -> str:
             words += " **The machine was busy: quote none of these figures.**"
     if quick:
         words += f" {quick} of {len(figures)} figures are of a quick run, with fewer rounds."
+    if small := sum(one["conditions"].get("scale", 1.0) < 1 for one in figures):
+        words += f" {small} were only tried, with a part of their files: they say that they can be measured."
     return _filled(words)
 
 

@@ -47,7 +47,7 @@ COSTS: Final = Costs(
     database_ms=0.6,
     orchestration_ms=0.05,
     wal_bytes=4_200,
-    kept_bytes=2_300,
+    kept_bytes=2_150,
 )
 USED: Final = 0.8
 """The part of a core that can be planned with: of the rest, processes wait for each other, and for a disk."""

@@ -54,9 +54,9 @@ class Book:
     """The figures of this run. Each is printed and written down as soon as it is known, so a run that fails
     leaves what it has; what a file held of other figures stays in it."""
 
-    def __init__(self, path: Path, *, quick: bool = False) -> None:
+    def __init__(self, path: Path, *, quick: bool = False, scale: float = 1.0) -> None:
         self._path = path
-        self._said = {"quick": quick, "on": date.today().isoformat(), "cores": os.cpu_count()}  # noqa: DTZ011 - for people
+        self._said = {"quick": quick, "scale": scale, "on": date.today().isoformat(), "cores": os.cpu_count()}  # noqa: DTZ011 - for people
         self._kept: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
         self.figures: list[Figure] = []
 
