@@ -268,13 +268,13 @@ async def add_event(session: AsyncSession, batch_id: UUID, kind: str, data: dict
 
 
 async def is_anything_due(session: AsyncSession) -> bool:
-    """Whether a batch or a lane is due, or a chunk that may want a bell or a fold is there: one question for
-    all sweeps but that of lost chunks."""
+    """Whether a batch or a lane is due, or a chunk is there that may be lost or want a bell or a fold: one
+    question for all sweeps."""
     found = await session.execute(
         text(
             "SELECT EXISTS (SELECT FROM batches WHERE wake_at <= now())"
             " OR EXISTS (SELECT FROM lanes WHERE wake_at <= now())"
-            " OR EXISTS (SELECT FROM chunks WHERE state IN ('READY', 'DONE') AND due_at <= now())"
+            " OR EXISTS (SELECT FROM chunks WHERE state IN ('READY', 'TAKEN', 'DONE') AND due_at <= now())"
         )
     )
     return bool(found.scalar_one())

@@ -56,7 +56,8 @@ class Book:
 
     def __init__(self, path: Path, *, quick: bool = False, scale: float = 1.0) -> None:
         self._path = path
-        self._said = {"quick": quick, "scale": scale, "on": date.today().isoformat(), "cores": os.cpu_count()}  # noqa: DTZ011 - for people
+        today = date.today().isoformat()  # noqa: DTZ011 - for people
+        self._said = {"quick": quick, "scale": scale, "on": today, "cores": os.cpu_count()}
         self._kept: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
         self.figures: list[Figure] = []
 

@@ -40,7 +40,7 @@ def sweeping() -> tuple[Step, ...]:
     """What needs the database only."""
     glance = sweep.Glance()
     return (
-        Step("chunks", 1.0, sweep.lost_chunks),
+        Step("chunks", 1.0, glance.lost_chunks),
         Step("bells", 1.0, glance.before(sweep.unheard_bells)),
         Step("batches", 1.0, glance.before(sweep.due_batches)),
         Step("lanes", 1.0, glance.before(sweep.due_lanes)),

@@ -12,11 +12,6 @@ from shared.lanes import service as lane_service
 from shared.workers import service as worker_service
 
 
-async def lost_chunks(uow: UnitOfWork) -> int:
-    """Take back chunks whose lease ran out."""
-    return await job_sweeping.sweep_lost(uow)
-
-
 async def unheard_bells(uow: UnitOfWork) -> int:
     """Ring workers for due chunks while slots stand empty."""
     rung = await job_sweeping.ring_waiting(uow)
@@ -64,6 +59,11 @@ class Glance:
             return await step(uow) if await self._shows(uow) else 0
 
         return look
+
+    async def lost_chunks(self, uow: UnitOfWork) -> int:
+        """Take back chunks whose lease ran out. That somebody looks is marked also when there are none
+        (protocol rule 9)."""
+        return await job_sweeping.sweep_lost(uow, look=await self._shows(uow))
 
     async def _shows(self, uow: UnitOfWork) -> bool:
         async with self._turn:
