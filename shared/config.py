@@ -59,6 +59,12 @@ class Api(BaseModel):
     request_burst: int | None = Field(
         default=None, ge=1, le=1_000_000, description="of them at once; default: those of a minute"
     )
+    listeners: int = Field(
+        default=5_000, ge=1, le=1_000_000, description="requests that follow batches, in one process"
+    )
+    listeners_per_key: int = Field(
+        default=500, ge=1, le=1_000_000, description="the same, of one key in one process"
+    )
 
 
 class Worker(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -115,6 +115,15 @@ class HttpRequests:
             "Requests of limited keys that were let in because what counts them was away.",
             registry=self.registry,
         )
+        self._listeners = Gauge(
+            "batchmill_http_listeners",
+            "Streams of events of batches that are open in this process.",
+            registry=self.registry,
+        )
+
+    def count_listeners(self, how_many: Callable[[], int]) -> None:
+        """Ask `how_many` whenever the number of open streams is wanted."""
+        self._listeners.set_function(how_many)
 
     def note_unlimited(self) -> None:
         """One request more that was let in because what counts requests was away."""

@@ -9,6 +9,8 @@ from fastapi import Depends, FastAPI
 
 from services.api import (
     admin,
+    batch_events,
+    batch_export,
     batch_results,
     batch_steering,
     batches,
@@ -17,6 +19,7 @@ from services.api import (
     directory_files,
     error_handlers,
     extract,
+    extract_schemas,
     files,
     health,
     metrics,
@@ -29,22 +32,27 @@ from services.api import (
 )
 from services.api.allowances import Allowance, counters_of
 from services.api.dependencies import Door
+from services.api.event_hub import Hub
+from services.api.export.known import KnownExports
 from services.api.free_space import FreeSpace
 from services.api.known_keys import KnownKeys
 from services.api.middleware import (
     BoundedBodies,
     CountedRequests,
     EmptyQueryValues,
+    HeadRequests,
     PacedBodies,
     RequestIds,
 )
 from services.api.plain_text import only_text
 from services.api.request_limits import RequestLimits
+from services.api.schema_writer import SchemaWriter
 from services.api.signing import Signer
 from services.api.storage_gate import StorageGate
 from services.api.wrong_keys import WrongKeys
 from shared import __version__, telemetry
-from shared.config import Settings
+from shared.chat.endpoint import Endpoint
+from shared.config import Extract, Settings
 from shared.db import migrations
 from shared.metrics import HttpRequests, Numbers
 from shared.queue.messages import TaskQueue
@@ -56,6 +64,7 @@ PAGES = (
     batches,
     parse,
     extract,
+    extract_schemas,
     health,
     metrics,
     projects,
@@ -65,6 +74,8 @@ PAGES = (
     configurations,
     webhook_configs,
     batch_results,
+    batch_events,
+    batch_export,
     batch_steering,
     admin,
 )
@@ -97,8 +108,10 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(RequestIds)
     app.state.wrong_keys = WrongKeys()
     app.state.known_keys = KnownKeys()
+    app.state.exports = KnownExports()
     app.state.requests = HttpRequests()
     app.add_middleware(CountedRequests, requests=app.state.requests)
+    app.add_middleware(HeadRequests)
     error_handlers.install(app)
     repeats.install(app)
     for page in PAGES:
@@ -136,17 +149,35 @@ def _lifespan(settings: Settings, queue: TaskQueue | None) -> Lifespan:
             webhooks=open_gate(settings),
         )
         app.state.request_limits = limits = _request_limits(settings, app.state.requests)
+        app.state.schema_writer = writer = _schema_writer(settings.extract)
+        app.state.hub = hub = Hub(
+            resources.reader, most=settings.api.listeners, most_per_key=settings.api.listeners_per_key
+        )
+        app.state.requests.count_listeners(lambda: hub.listeners)
         app.state.revision = migrations.head()
         app.state.numbers = Numbers(resources.unit_of_work)
         try:
             await gate.knock()
             yield
         finally:
+            await hub.stop()
             await gate.close()
             await limits.close()
+            if writer is not None:
+                await writer.close()
             await resources.close()
 
     return lifespan
+
+
+def _schema_writer(extract: Extract) -> SchemaWriter | None:
+    """None where no model is configured. `MissingSetting` where it is by half."""
+    if extract.chosen_engine() != "openai":
+        return None
+    base_url, model = extract.endpoint()
+    key = None if extract.api_key is None else extract.api_key.get_secret_value()
+    endpoint = Endpoint(base_url, api_key=key, model=model, timeout_s=extract.timeout_s)
+    return SchemaWriter(endpoint, max_tokens=extract.max_tokens, at_once=extract.side_by_side)
 
 
 def _request_limits(settings: Settings, requests: HttpRequests) -> RequestLimits:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.batches.service import BatchResult
 from shared.jobs import result as results
 from shared.jobs.result import ResultDocument
-from shared.storage.port import BlobStorage
+from shared.storage.port import BlobMissing, BlobStorage
 
 MOST_CHARACTERS: Final = 4 * 1024 * 1024
 """A page ends after the file that reaches this; a page of one huge file is as large as that."""
@@ -25,8 +25,9 @@ Contents = dict[str, Any]
 async def contents_of(
     storage: BlobStorage, rows: Sequence[BatchResult], wanted: frozenset[str]
 ) -> list[Contents]:
-    """What is `wanted` of the rows, in their order; empty for a row without a result. It may be about fewer
-    rows than were given, and is about one at least: it ends where enough was read for one answer."""
+    """What is `wanted` of the rows, in their order; empty for a row without a result, or whose result is
+    gone. It may be about fewer rows than were given, and is about one at least: it ends where enough was
+    read for one answer."""
     found: list[Contents] = []
     size = 0
     for start in range(0, len(rows), READ_AT_ONCE):
@@ -39,7 +40,13 @@ async def contents_of(
 
 
 async def _blob_of(storage: BlobStorage, row: BatchResult) -> bytes | None:
-    return None if row.result_key is None else await storage.read(row.result_key)
+    if row.result_key is None:
+        return None
+    try:
+        return await storage.read(row.result_key)
+    except BlobMissing:
+        # One result that the storage has lost must not hide those beside it.
+        return None
 
 
 def _open_all(blobs: Sequence[bytes | None], wanted: frozenset[str], found: list[Contents], size: int) -> int:

@@ -1,66 +1,20 @@
 """What became of each file of a batch, at any time: an extension of the contract, in pages."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
 
 from services.api.batch_contents import CONTENTS, Contents, contents_of
 from services.api.dependencies import Expand, ProjectId, ProjectPage, Storage, Uow, known_ids
 from services.api.paging import PageOf
+from services.api.result_shape import FileOut, show_file
 from shared import ids
 from shared.batches import service as batch_service
-from shared.batches.service import BatchResult
 from shared.db.repository import Page
 from shared.jobs.lifecycle import JobType
 
 router = APIRouter(tags=["batches"])
-
-
-class Reference(BaseModel):
-    """The job of one file."""
-
-    type: JobType
-    id: str
-
-
-class FileOut(BaseModel):
-    """One source file with its name beside it, so that nobody has to look the id up. The last three are null
-    unless they are expanded and the job has a result."""
-
-    source_directory_file_id: str
-    name: str
-    external_file_id: str | None
-    job_reference: Reference | None
-    status: str
-    error_code: str | None
-    error_message: str | None
-    pages: int | None
-    seconds: float | None
-    reused: bool
-    text_full: str | None = None
-    markdown_full: str | None = None
-    extract_result: dict[str, Any] | list[Any] | None = None
-
-
-def show(result: BatchResult, kind: JobType) -> FileOut:
-    """The row on the wire; a file without a job has no reference."""
-    reference = None
-    if result.job_id is not None:
-        reference = Reference(type=kind, id=ids.show(kind.id_kind, result.job_id))
-    return FileOut(
-        source_directory_file_id=ids.show(ids.Kind.DIRECTORY_FILE, result.directory_file_id),
-        name=result.name,
-        external_file_id=result.external_file_id,
-        job_reference=reference,
-        status=result.status,
-        error_code=result.error_code,
-        error_message=result.error_message,
-        pages=result.pages,
-        seconds=result.seconds,
-        reused=result.reused,
-    )
 
 
 @router.get("/api/v2/batches/{batch_id}/results")
@@ -97,7 +51,7 @@ async def list_results(
         shown = shown[: len(contents)]
     more = len(rows) > len(shown)
     answer = page.answer(
-        Page(shown, UUID(int=shown[-1].seq) if more else None, total), lambda row: show(row, kind)
+        Page(shown, UUID(int=shown[-1].seq) if more else None, total), lambda row: show_file(row, kind)
     )
     for out, found in zip(answer.items, contents, strict=False):
         for name, content in found.items():

@@ -1,5 +1,6 @@
 """A batch on the wire, for the pages that answer with one (contract 1)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, Field
 from shared import ids
 from shared.batches.lifecycle import BatchStatus
 from shared.batches.model import Batch
-from shared.batches.service import BatchResult, BatchView, Progress
+from shared.batches.service import BatchView, MappedFile, Progress
 from shared.batches.threshold import Threshold
 from shared.jobs.lifecycle import JobType
 from shared.lanes.limits import WaitingCode
@@ -99,7 +100,7 @@ class BatchOut(BaseModel):
     redrive_of: str | None = None
 
 
-def show(batch: Batch | BatchView, results: list[BatchResult] | None = None) -> BatchOut:
+def show(batch: Batch | BatchView, results: Sequence[MappedFile] | None = None) -> BatchOut:
     """The row as the contract has it."""
     kind = JobType(batch.job_type)
     return BatchOut(
@@ -125,7 +126,7 @@ def _threshold_of(batch: Batch | BatchView) -> ThresholdIn | None:
     return ThresholdIn(count=batch.fail_limit, percent=batch.fail_percent, after=batch.fail_after)
 
 
-def show_result(result: BatchResult, kind: JobType) -> ResultOut:
+def show_result(result: MappedFile, kind: JobType) -> ResultOut:
     """A file with its job, or with the reason why it has none."""
     reference = None
     if result.job_id is not None:

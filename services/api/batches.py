@@ -1,6 +1,6 @@
 """Batches (contract 1)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -10,7 +10,18 @@ from starlette.responses import Response
 
 from services.api import short_cuts
 from services.api.batch_shape import BASE, BatchConfig, BatchOut, ThresholdIn, show, show_progress
-from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, TheGate, Uow, door, known_ids
+from services.api.dependencies import (
+    Expand,
+    Moment,
+    ProjectId,
+    ProjectPage,
+    TheDoor,
+    TheGate,
+    Uow,
+    known_ids,
+)
+from services.api.dependencies import door as door_of
+from services.api.mapping_stream import with_results
 from services.api.paging import PageOf
 from services.api.repeats import Once
 from services.api.short_cuts import ShortCutRoute, with_short_cut
@@ -82,7 +93,7 @@ async def _plain_page(request: Request) -> Response | None:
     page = None if project_id is None else short_cuts.plain_page(request, project_id)
     if project_id is None or page is None:
         return None
-    reader = door(request).resources.reader
+    reader = door_of(request).resources.reader
     found = await batch_service.read_page(reader, project_id, size=page.size, after=page.after)
     return short_cuts.answer(page.answer(found, show))
 
@@ -92,7 +103,7 @@ async def _plain_batch(request: Request) -> Response | None:
     batch_id = short_cuts.id_of(request, ids.Kind.BATCH, "batch_id")
     if project_id is None or batch_id is None:
         return None
-    batch = await batch_service.read_batch(door(request).resources.reader, project_id, batch_id)
+    batch = await batch_service.read_batch(door_of(request).resources.reader, project_id, batch_id)
     return None if batch is None else short_cuts.answer(show(batch))
 
 
@@ -111,18 +122,19 @@ async def list_pages(
     return page.answer(found, show)
 
 
-@router.get(BASE + "/{batch_id}")
+@router.get(BASE + "/{batch_id}", response_model=BatchOut)
 @with_short_cut(_plain_batch)
-async def get(uow: Uow, project_id: ProjectId, batch_id: str, expand: Expand) -> BatchOut:
+async def get(uow: Uow, door: TheDoor, project_id: ProjectId, batch_id: str, expand: Expand) -> Any:
     """One batch; with `expand=results` what became of each file, once the batch is final, and with
     `expand=progress` how far it is."""
     batch = await batch_service.view_batch(uow, project_id, ids.parse(ids.Kind.BATCH, batch_id))
-    results = await batch_service.results_of(uow, batch) if "results" in expand else None
-    answer = show(batch, results)
+    answer = show(batch)
     if "progress" in expand:
         answer.progress = show_progress(
             await batch_service.progress_of(uow, batch), await batch_explain.waiting_of(uow, batch)
         )
+    if "results" in expand and batch_service.has_results(batch):
+        return await with_results(door.resources.reading, uow, batch, answer)
     return answer
 
 

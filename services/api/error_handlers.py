@@ -127,7 +127,8 @@ def _methods(request: Request) -> list[str]:
         match = None if pattern is None else pattern.match(path)
         if match is not None:
             found.setdefault(len(match.groupdict()), set()).update(route.methods or ())
-    return sorted(found[min(found)]) if found else []
+    methods = found[min(found)] if found else set()
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _storage_down(_request: Request, error: Exception) -> Response:

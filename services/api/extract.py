@@ -1,11 +1,10 @@
 """Extract jobs (contract 2.6)."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from services.api.dependencies import Expand, Moment, ProjectId, ProjectPage, Storage, TheGate, Uow, known_ids
 from services.api.extract_shape import (
@@ -19,13 +18,11 @@ from services.api.extract_shape import (
 from services.api.inputs import input_of
 from services.api.paging import PageOf
 from services.api.repeats import Once
-from services.api.shown_as import ShownAs
 from shared import ids
 from shared.configurations import options
 from shared.configurations import service as configuration_service
-from shared.configurations.options import ExtractRequest, Parameters, Product
+from shared.configurations.options import ExtractRequest
 from shared.db.repository import DEFAULT_PAGE
-from shared.errors import InvalidInput
 from shared.jobs import opening
 from shared.jobs import service as job_service
 from shared.jobs.lifecycle import JobType
@@ -50,28 +47,6 @@ class ExtractQuery(BaseModel):
     job_ids: list[str] | None = None
     created_at_on_or_after: Moment | None = None
     created_at_on_or_before: Moment | None = None
-
-
-class SchemaBody(BaseModel):
-    """A schema to look at; the answer is the same schema."""
-
-    data_schema: dict[str, Any]
-
-
-class SchemaWish(BaseModel):
-    """What a schema is to be made from."""
-
-    name: Annotated[str, Field(max_length=255)] | None = None
-    prompt: str | None = None
-    file_id: str | None = None
-    data_schema: dict[str, Any] | None = None
-
-
-class GeneratedOut(BaseModel):
-    """A body for `POST /api/v1/beta/configurations`."""
-
-    name: str
-    parameters: Annotated[dict[str, Any], ShownAs(Parameters)]
 
 
 async def filters_of(asked: Annotated[ExtractQuery, Query()]) -> JobFilters:
@@ -185,32 +160,6 @@ async def delete(
     return DeletedOut(
         id=ids.show(ids.Kind.EXTRACT_JOB, wanted), project_id=ids.show(ids.Kind.PROJECT, project_id)
     )
-
-
-@router.post(BASE + "/schema/validation")
-async def validate_schema(_project: ProjectId, asked: SchemaBody) -> SchemaBody:
-    """The schema again, if an extraction can work with it; else 400 with the place and the reason."""
-    await configuration_service.check_data_schema(asked.data_schema)
-    return asked
-
-
-@router.post(BASE + "/schema/generate")
-async def generate_schema(_project: ProjectId, asked: SchemaWish) -> GeneratedOut:
-    """A body for saving a configuration with the schema that is sent, if an extraction can work with it. A
-    `prompt` or a `file_id` is 400: a model would have to write the schema."""
-    if asked.prompt is not None or asked.file_id is not None or asked.data_schema is None:
-        raise InvalidInput(
-            "Generating a schema is not available on this server: a model would have to write it. Send a "
-            "data_schema alone, or look at one with POST /api/v2/extract/schema/validation."
-        )
-    await configuration_service.check_data_schema(asked.data_schema)
-    parameters = {"product_type": Product.EXTRACT.value, "data_schema": asked.data_schema}
-    return GeneratedOut(name=asked.name or _name_of(asked.data_schema), parameters=parameters)
-
-
-def _name_of(schema: Mapping[str, Any]) -> str:
-    title = schema.get("title")
-    return title[:255] if isinstance(title, str) and title else "extraction"
 
 
 async def _add_metadata(

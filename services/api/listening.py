@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from services.api.event_hub import LEAVE, LEAVING
 from services.api.middleware import PATIENCE_S
 
 MAX_HEAD: Final = 128 << 10
@@ -45,6 +46,14 @@ class BoundedConnection(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server is about to end: a request that waits for events is not to be waited for."""
+        super().shutdown()
+        if self._works:
+            scope: Any = self.cycle.scope
+            scope[LEAVING] = True
+            scope.get(LEAVE, _nothing)()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse what grows without becoming a head or a piece of a body: the parser keeps the
@@ -153,6 +162,10 @@ class BoundedConnection(HttpToolsProtocol):
             b"content-length: " + str(len(body)).encode() + b"\r\n\r\n"
         )
         self.transport.write(STATUS_LINE[status] + head + body)
+
+
+def _nothing() -> None:
+    """There is nobody to tell."""
 
 
 OPTIONS: Final[Mapping[str, Any]] = {

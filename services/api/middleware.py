@@ -20,6 +20,7 @@ MAX_JSON: Final = 2 << 20  # the largest thing that is asked for, a schema, has 
 PATIENCE_S: Final = 30.0  # for a silent client, also before its request (`listening`)
 PACE: Final = 1_024  # bytes a second: no link that people use is slower
 UNKNOWN_ROUTE: Final = "unknown"
+EVENTS: Final = b"text/event-stream"
 GONE: Final = 499  # as proxies say it: the client went away before the answer
 
 
@@ -74,18 +75,50 @@ class CountedRequests:
             return
         status = GONE
         started = time.monotonic()
+        took: float | None = None
 
         async def send_noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, took
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if dict(message["headers"]).get(b"content-type", b"").startswith(EVENTS):
+                    # How long somebody listens says nothing of how fast this answers.
+                    took = time.monotonic() - started
             await send(message)
 
         try:
             await self._app(scope, receive, send_noting)
         finally:
             route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
-            self._requests.note(scope["method"], route, status, time.monotonic() - started)
+            seconds = time.monotonic() - started if took is None else took
+            self._requests.note(scope["method"], route, status, seconds)
+
+
+class HeadRequests:
+    """Answers a HEAD as the GET of the same path is answered, without what would follow (RFC 9110, 9.3.2). A
+    page whose answer is made while it is sent makes nothing: it is told that the client has gone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a HEAD on as a GET of the whole, and send what the answer begins with."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        over = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal over
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not over:
+                over = True
+                # The server now says to whoever asks that the request is over.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await self._app({**scope, "method": "GET", "headers": headers}, receive, send_head)
 
 
 class BoundedBodies:

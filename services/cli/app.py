@@ -6,6 +6,7 @@ import typer
 
 import shared
 from services.cli import (
+    batch_export,
     batch_steering,
     batches,
     configurations,
@@ -24,6 +25,7 @@ from services.cli import (
     workers,
 )
 from services.cli.run import command as run
+from services.cli.watch import command as watch
 
 app = typer.Typer(
     help="A self-hosted backend for the Batches API v2.",
@@ -52,10 +54,12 @@ def batchmill(
 app.command("run")(run.run)
 app.command("up")(up.up)
 app.add_typer(batches.app, name="batches")
+batches.app.command("watch")(watch.watch_batch)
 batches.app.command("pause")(batch_steering.pause_batch)
 batches.app.command("resume")(batch_steering.resume_batch)
 batches.app.command("redrive")(batch_steering.redrive_batch)
 batches.app.command("threshold")(batch_steering.set_threshold)
+batches.app.command("export")(batch_export.export_batch)
 app.add_typer(directories.app, name="directories")
 app.add_typer(configurations.app, name="configurations")
 app.add_typer(limits.app, name="limits")

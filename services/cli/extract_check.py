@@ -18,7 +18,7 @@ async def look(settings: Settings) -> tuple[str, str]:
         return "openai", str(error)
     detail = f"openai: {model} at {place_of(base_url)}"
     try:
-        from services.worker.llm.endpoint import Endpoint
+        from shared.chat.endpoint import Endpoint
     except ModuleNotFoundError as error:
         return detail, f"The worker is not installed here: {error.name} is missing."
     key = None if extract.api_key is None else extract.api_key.get_secret_value()

@@ -21,6 +21,7 @@ def api(
     """Serve the API."""
     import uvicorn
 
+    _check_extract_engine()
     with _ready_to_serve("the API"):
         from services.api.listening import OPTIONS
 
@@ -61,7 +62,7 @@ def upkeep() -> None:
 
 
 def _check_extract_engine() -> None:
-    """A worker whose engine lacks a setting says so at once, not under its first document."""
+    """What asks a model and lacks a setting for it says so at once, not under the first document."""
     from services.cli.access import refusals
     from services.cli.settings import load_settings
 

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from shared.batches import draining, orchestration, pauses, redriving, spreading
+from shared.batches import draining, orchestration, pauses, redriving, spreading, telling
 from shared.batches.orchestration import OpenBatch
 from shared.batches.spreading import Spread
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -81,7 +81,7 @@ async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None) -> Step:
 
 async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
     await orchestration.start(uow.session, batch.id)
-    await orchestration.add_event(uow.session, batch.id, "batch.running", {"status": "RUNNING"})
+    await telling.tell(uow.session, batch.id, "batch.running", {})
     if batch.told:
         await announcing.batch_moved(uow, batch.id)
 
@@ -100,6 +100,7 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step
     page = await _page(uow, batch, engine)
     if batch.hooked:
         await announcing.range_moved(uow, batch.id, batch.total + 1, page.total)
+    await telling.tell_progress(uow.session, batch.id)
     await reach(Point.SPREAD_PAGE)
     if page.opened:
         # Work may start while the rest is still read: the first page is enough to grant from.
@@ -126,18 +127,20 @@ async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:
 
 
 async def _settle(uow: UnitOfWork, batch: OpenBatch) -> Step:
-    await orchestration.fold(uow.session, batch.id)
+    folded = await orchestration.fold(uow.session, batch.id)
     await reach(Point.FOLDED)
-    if batch.has_threshold and await draining.stop_if_hopeless(uow.session, batch.id):
+    if batch.has_threshold and await draining.stop_if_hopeless(uow.session, batch.id, folded.failures):
         return Step.MOVED
     end = await orchestration.settle(uow.session, batch.id)
     if end is not None:
-        await orchestration.add_event(uow.session, batch.id, f"batch.{end.lower()}", {"status": end})
+        failures = {"failures": folded.failures} if folded.failures else {}
+        await telling.tell_end(uow.session, batch.id, f"batch.{end.lower()}", failures)
         if batch.told:
             await announcing.batch_moved(uow, batch.id)
         # Another batch may have waited for the place of this one (protocol rule 11).
         uow.ring(Dispatch(batch.project_id, batch.job_type))
         return Step.ENDED
+    await telling.tell_progress(uow.session, batch.id, folded.failures)
     # A lane that refused this batch has a due time of its own: ten thousand waiting batches are one bell.
     if batch.paused:
         await pauses.throttle_if_idle(uow.session, batch.id)
@@ -166,6 +169,7 @@ async def _drain(uow: UnitOfWork, batch: OpenBatch) -> Step:
     if count := await draining.cancel_unfed(uow.session, batch, slice_size=DRAIN_SLICE):
         if batch.hooked:
             await announcing.range_moved(uow, batch.id, batch.fed_seq + 1, batch.fed_seq + count)
+        await telling.tell_progress(uow.session, batch.id)
         return Step.MOVED
     step = await _settle(uow, batch)
     if step is Step.WAITING:

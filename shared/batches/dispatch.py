@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 from uuid import UUID
 
-from shared.batches import draining, orchestration, throttling
+from shared.batches import draining, orchestration, telling, throttling
 from shared.batches.orchestration import OpenBatch
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import ledger, reclaim
@@ -189,7 +189,7 @@ async def _portion(turn: _Round, batch_id: UUID, startable: int) -> _Portion | N
         # Its own looks meet that too, count it and end it; the lane and its neighbours do not suffer from it.
         log.error("batch left out of a grant: its sums cannot be right", batch=str(batch_id))
         return None
-    if batch.has_threshold and await draining.stop_if_hopeless(session, batch.id):
+    if batch.has_threshold and await draining.stop_if_hopeless(session, batch.id, batch.failures):
         turn.uow.ring(Advance(batch.id))
         return None
     pace = batch.seconds_per_file
@@ -241,12 +241,18 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
             heapq.heappush(heap, portion)
     if rows:
         await ledger.grant(turn.uow.session, rows)
+    await _feed(turn, portions)
+    return len(rows), vtime
+
+
+async def _feed(turn: _Round, portions: list[_Portion]) -> None:
+    """Write down how far each batch was granted; of one that got nothing only which files failed is told."""
+    session = turn.uow.session
     for portion in portions:
         if portion.fed_seq > portion.batch.fed_seq:
-            await orchestration.feed(
-                turn.uow.session, portion.batch, fed_seq=portion.fed_seq, vtime=portion.vtime
-            )
-    return len(rows), vtime
+            await orchestration.feed(session, portion.batch, fed_seq=portion.fed_seq, vtime=portion.vtime)
+        elif portion.batch.failures:
+            await telling.tell_progress(session, portion.id, portion.batch.failures)
 
 
 async def _refuse(turn: _Round, portions: list[_Portion]) -> Waiting | None:

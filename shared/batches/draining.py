@@ -3,48 +3,55 @@
 The caller holds the batch's row, except in `stop`, which is one conditional UPDATE (protocol rule 16).
 """
 
+from collections.abc import Sequence
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches.orchestration import OpenBatch
+from shared.batches.telling import FAILURES, bound, telling
 from shared.batches.threshold import CODE, Threshold
+
+_STOPPING: Final = "'batch.stopping'"
+_STOP: Final = text(
+    telling(
+        "UPDATE batches SET stop_as = :e, stop_at = now(), wake_at = now(), failure_code = :c,"
+        " failure_message = :m, updated_at = now(), event_no = event_no + 1"
+        " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL",
+        kind=_STOPPING,
+    )
+)
+_STOP_IF_HOPELESS: Final = text(
+    telling(
+        "UPDATE batches SET stop_as = 'FAILED', stop_at = now(), wake_at = now(), updated_at = now(),"
+        " failure_code = :code, failure_message = format('%s of %s files that were worked on failed; the"
+        " threshold is %s. What finished keeps its results.', failed, ok - reused + failed,"
+        "  concat_ws(' or ',"
+        "  fail_limit || CASE fail_limit WHEN 1 THEN ' file' ELSE ' files' END,"
+        "  fail_percent || ' % of ' || fail_after || ' or more')), event_no = event_no + 1"
+        " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL AND (failed >= fail_limit"
+        "  OR ok - reused + failed >= fail_after"
+        "   AND failed * 100.0 >= fail_percent * (ok - reused + failed))",
+        kind=_STOPPING,
+        data=FAILURES,
+    )
+)
 
 
 async def stop(
     session: AsyncSession, batch_id: UUID, *, end: str, code: str | None, message: str | None
 ) -> bool:
     """Ask the batch to end as `end`; once accepted that is its end state. False: final or asked before."""
-    found = await session.execute(
-        text(
-            "UPDATE batches SET stop_as = :e, stop_at = now(), wake_at = now(), failure_code = :c,"
-            " failure_message = :m, updated_at = now()"
-            " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL RETURNING true"
-        ),
-        {"b": batch_id, "e": end, "c": code, "m": message},
-    )
+    found = await session.execute(_STOP, {"b": batch_id, "e": end, "c": code, "m": message})
     return found.scalar_one_or_none() is True
 
 
-async def stop_if_hopeless(session: AsyncSession, batch_id: UUID) -> bool:
-    """Ask the batch to end FAILED when its folded sums reach its threshold; the caller has folded them, and
-    holds it since. Answers whether that stopped it."""
-    found = await session.execute(
-        text(
-            "UPDATE batches SET stop_as = 'FAILED', stop_at = now(), wake_at = now(), updated_at = now(),"
-            " failure_code = :code, failure_message = format('%s of %s files that were worked on failed; the"
-            " threshold is %s. What finished keeps its results.', failed, ok - reused + failed,"
-            "  concat_ws(' or ',"
-            "  fail_limit || CASE fail_limit WHEN 1 THEN ' file' ELSE ' files' END,"
-            "  fail_percent || ' % of ' || fail_after || ' or more'))"
-            " WHERE id = :b AND wake_at IS NOT NULL AND stop_at IS NULL AND (failed >= fail_limit"
-            "  OR ok - reused + failed >= fail_after"
-            "   AND failed * 100.0 >= fail_percent * (ok - reused + failed))"
-            " RETURNING true"
-        ),
-        {"b": batch_id, "code": CODE},
-    )
+async def stop_if_hopeless(session: AsyncSession, batch_id: UUID, failures: Sequence[Any]) -> bool:
+    """Ask the batch to end FAILED when its folded sums reach its threshold; the caller has folded them, these
+    `failures` among them, and holds it since. Answers whether that stopped it."""
+    found = await session.execute(_STOP_IF_HOPELESS, {"b": batch_id, "code": CODE, "f": bound(failures)})
     return found.scalar_one_or_none() is True
 
 

@@ -4,23 +4,26 @@ Everything that can open work first holds the batch's row (protocol rule 5): loc
 the next, READ COMMITTED.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.batches.telling import FAILURES, NEWS, PROGRESS, bound, telling
 from shared.db.savepoint import apart
+
+MOST_FAILURES: Final = 20
+"""Files that failed and are named in one event; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch that is not final, locked by the caller. `told`: some webhook is told of it, `hooked`: of its
-    jobs."""
+    jobs. `failures` are files whose end this caller folded, and told nobody."""
 
     id: UUID
     project_id: UUID
@@ -40,6 +43,7 @@ class OpenBatch:
     strikes: int
     told: bool = False
     hooked: bool = False
+    failures: Sequence[Any] = ()
 
 
 _FIELDS = (
@@ -128,17 +132,22 @@ async def cut(
     return list(zip(starts, ends, counts, strict=True))
 
 
-async def feed(session: AsyncSession, batch: OpenBatch, *, fed_seq: int, vtime: float) -> None:
-    """Note how far the batch was granted; a grant ends a wait. `wake_at` stays: the directory may still be
-    being read, and a reader that died must be missed soon."""
-    await session.execute(
-        text(
-            "UPDATE batches SET fed_seq = :fed, vtime = :v, wait = NULL,"
-            " status = CASE WHEN status = 'THROTTLED' THEN 'RUNNING' ELSE status END"
-            " WHERE id = :b AND wake_at IS NOT NULL"
-        ),
-        {"b": batch.id, "fed": fed_seq, "v": vtime},
+_FEED: Final = text(
+    telling(
+        "UPDATE batches SET fed_seq = :fed, vtime = :v, wait = NULL,"
+        " status = CASE WHEN status = 'THROTTLED' THEN 'RUNNING' ELSE status END,"
+        f" event_no = event_no + CASE WHEN status = 'THROTTLED' OR {NEWS} THEN 1 ELSE 0 END"
+        " WHERE id = :b AND wake_at IS NOT NULL",
+        kind=f"CASE b.status_was WHEN b.status THEN '{PROGRESS}' ELSE 'batch.running' END",
+        data=FAILURES,
     )
+)
+
+
+async def feed(session: AsyncSession, batch: OpenBatch, *, fed_seq: int, vtime: float) -> None:
+    """Note how far the batch was granted, and tell what is new of it; a grant ends a wait. `wake_at` stays:
+    the directory may still be being read, and a reader that died must be missed soon."""
+    await session.execute(_FEED, {"b": batch.id, "fed": fed_seq, "v": vtime, "f": bound(batch.failures)})
 
 
 async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int) -> None:
@@ -156,24 +165,38 @@ async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int)
     )
 
 
-async def fold(session: AsyncSession, batch_id: UUID) -> float | None:
-    """Move the counts of DONE chunks into the batch; answers its new seconds per file."""
-    found = await session.execute(
-        text(
-            "WITH d AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'"
-            "  RETURNING ok, failed, cancelled, seconds, size),"
-            " s AS (SELECT coalesce(sum(ok), 0) ok, coalesce(sum(failed), 0) failed,"
-            "  coalesce(sum(cancelled), 0) cancelled,"
-            "  sum(seconds) FILTER (WHERE seconds > 0) /"
-            "   nullif(sum(size) FILTER (WHERE seconds > 0), 0) AS pace, count(*) AS n FROM d)"
-            " UPDATE batches b SET ok = b.ok + s.ok, failed = b.failed + s.failed,"
-            "  cancelled = b.cancelled + s.cancelled, updated_at = now(),"
-            "  seconds_per_file = coalesce((b.seconds_per_file + s.pace) / 2, s.pace, b.seconds_per_file)"
-            " FROM s WHERE b.id = :b AND s.n > 0 RETURNING b.seconds_per_file"
-        ),
-        {"b": batch_id},
-    )
-    return found.scalar_one_or_none()
+class Folded(NamedTuple):
+    """What a fold brought: the batch's new seconds per file, and some of the files that failed."""
+
+    pace: float | None
+    failures: Sequence[Any]
+
+
+# LATERAL with a limit: the planner must not walk through the whole batch for a chunk's failures.
+_FOLD: Final = text(
+    "WITH d AS (DELETE FROM chunks WHERE batch_id = :b AND state = 'DONE'"
+    "  RETURNING ok, failed, cancelled, seconds, size, lo, hi),"
+    " s AS (SELECT coalesce(sum(ok), 0) ok, coalesce(sum(failed), 0) failed,"
+    "  coalesce(sum(cancelled), 0) cancelled,"
+    "  sum(seconds) FILTER (WHERE seconds > 0) /"
+    "   nullif(sum(size) FILTER (WHERE seconds > 0), 0) AS pace, count(*) AS n FROM d),"
+    " f AS (SELECT jsonb_agg(jsonb_build_object('job', id, 'kind', job_type, 'file', directory_file_id,"
+    "   'name', left(name, 200), 'code', error_code)) AS failures"
+    "  FROM (SELECT j.* FROM d CROSS JOIN LATERAL (SELECT id, job_type, directory_file_id, name, error_code"
+    "    FROM jobs WHERE batch_id = :b AND seq BETWEEN d.lo AND d.hi AND status = 'FAILED' ORDER BY seq"
+    "    LIMIT :most) j"
+    "   WHERE d.failed > 0 LIMIT :most) named)"
+    " UPDATE batches b SET ok = b.ok + s.ok, failed = b.failed + s.failed,"
+    "  cancelled = b.cancelled + s.cancelled, updated_at = now(),"
+    "  seconds_per_file = coalesce((b.seconds_per_file + s.pace) / 2, s.pace, b.seconds_per_file)"
+    " FROM s, f WHERE b.id = :b AND s.n > 0 RETURNING b.seconds_per_file, f.failures"
+)
+
+
+async def fold(session: AsyncSession, batch_id: UUID) -> Folded:
+    """Move the counts of DONE chunks into the batch."""
+    found = (await session.execute(_FOLD, {"b": batch_id, "most": MOST_FAILURES})).one_or_none()
+    return Folded(None, ()) if found is None else Folded(found[0], found[1] or ())
 
 
 async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | None:
@@ -181,23 +204,26 @@ async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | Non
     it changed, and the caller's transaction goes on."""
     try:
         async with apart(session):
-            pace = await fold(session, batch.id)
+            folded = await fold(session, batch.id)
     except IntegrityError:
         return None
-    return replace(batch, seconds_per_file=pace or batch.seconds_per_file)
+    return replace(batch, seconds_per_file=folded.pace or batch.seconds_per_file, failures=folded.failures)
+
+
+_RESUME: Final = text(
+    telling(
+        "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now(), event_no = event_no + 1"
+        " WHERE id = :b AND status = 'THROTTLED' AND EXISTS (SELECT 1 FROM chunks WHERE batch_id = :b"
+        "  AND state IN ('READY', 'TAKEN'))",
+        kind="'batch.running'",
+    )
+)
 
 
 async def resume_if_live(session: AsyncSession, batch_id: UUID) -> None:
     """A THROTTLED batch of which something is granted is RUNNING, whoever failed to say so; the caller holds
     it."""
-    await session.execute(
-        text(
-            "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now() WHERE id = :b"
-            " AND status = 'THROTTLED' AND EXISTS (SELECT 1 FROM chunks WHERE batch_id = :b"
-            "  AND state IN ('READY', 'TAKEN'))"
-        ),
-        {"b": batch_id},
-    )
+    await session.execute(_RESUME, {"b": batch_id})
 
 
 async def settle(session: AsyncSession, batch_id: UUID) -> str | None:
@@ -253,18 +279,6 @@ async def strike(session: AsyncSession, batch_id: UUID) -> int | None:
         {"b": batch_id},
     )
     return found.scalar_one_or_none()
-
-
-async def add_event(session: AsyncSession, batch_id: UUID, kind: str, data: dict[str, Any]) -> None:
-    """The batch's next event, numbered under its lock so that no reader can miss one (rule 29)."""
-    await session.execute(
-        text(
-            "WITH b AS (UPDATE batches SET event_no = event_no + 1 WHERE id = :b RETURNING event_no)"
-            " INSERT INTO batch_events (batch_id, n, kind, data)"
-            " SELECT :b, event_no, :k, CAST(:d AS jsonb) FROM b"
-        ),
-        {"b": batch_id, "k": kind, "d": json.dumps(data)},
-    )
 
 
 async def is_anything_due(session: AsyncSession) -> bool:

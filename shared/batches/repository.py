@@ -48,6 +48,7 @@ class BatchView(NamedTuple):
     redrive_of: UUID | None
     stop_at: datetime | None
     spread_done: bool
+    total: int
     wait: dict[str, Any] | None
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.batches import draining, repository
+from shared.batches import draining, exporting, repository
+from shared.batches.exporting import ExportedFile, MappedFile, Overview
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
 from shared.batches.repository import BatchFilters, BatchResult, BatchView, Progress
@@ -25,17 +26,24 @@ __all__ = [
     "BatchFilters",
     "BatchResult",
     "BatchView",
+    "ExportedFile",
+    "MappedFile",
+    "Overview",
     "Progress",
     "cancel_batch",
+    "exported_files",
     "get_batch",
+    "has_results",
+    "is_final",
     "list_batches",
+    "mapped_page",
     "move_file",
     "open_batch",
+    "overview_of",
     "progress_of",
     "read_batch",
     "read_page",
     "reread_batch",
-    "results_of",
     "results_page",
     "view_batch",
 ]
@@ -171,19 +179,34 @@ async def list_batches(
     return await repository.page(uow.session, project_id, filters, size=size, after=after, count=count)
 
 
-async def results_of(uow: UnitOfWork, batch: Batch | BatchView) -> list[BatchResult] | None:
-    """The mapping of every source file; None until the batch is final, and after FAILED, which has no
-    trustworthy set (it has one when failed files were what stopped it). Read page by page, so no snapshot is
-    held for long."""
-    status = BatchStatus(batch.status)
-    if not BATCH_MOVES.is_final(status):
-        return None
-    if status is BatchStatus.FAILED and batch.failure_code != CODE:
-        return None
-    found: list[BatchResult] = []
-    while page := await results_page(uow, batch, after_seq=len(found), size=5_000):
-        found.extend(page)
-    return found
+def is_final(batch: Batch | BatchView) -> bool:
+    """Whether nothing of the batch will change but what is taken away from it."""
+    return BATCH_MOVES.is_final(BatchStatus(batch.status))
+
+
+def has_results(batch: Batch | BatchView) -> bool:
+    """Whether the mapping of every source file can be told: not until the batch is final, and not after
+    FAILED, which has no trustworthy set (it has one when failed files were what stopped it)."""
+    if BatchStatus(batch.status) is BatchStatus.FAILED:
+        return batch.failure_code == CODE
+    return is_final(batch)
+
+
+async def mapped_page(
+    uow: UnitOfWork, batch: Batch | BatchView, *, after_seq: int, size: int
+) -> Sequence[MappedFile]:
+    """Some files of the batch and their jobs, in the directory's order; seq starts at 1 and has no gaps."""
+    return await exporting.mapped(uow.session, batch.id, after=after_seq, size=size)
+
+
+async def exported_files(uow: UnitOfWork, batch_id: UUID, *, first: int, last: int) -> Sequence[ExportedFile]:
+    """The files of the batch from one place to another, with what an export says of them."""
+    return await exporting.files(uow.session, batch_id, first=first, last=last)
+
+
+async def overview_of(uow: UnitOfWork, batch_id: UUID) -> Overview:
+    """How many files the batch has, and a number that is another one when anything about them is."""
+    return await exporting.overview(uow.session, batch_id)
 
 
 async def results_page(

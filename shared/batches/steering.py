@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from shared.batches import draining, orchestration, pauses
+from shared.batches import draining, orchestration, pauses, telling
 from shared.batches.model import Batch
 from shared.batches.service import get_batch, reread_batch
 from shared.batches.threshold import Threshold
@@ -27,8 +27,8 @@ async def pause_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID, *, by: 
         await reach(Point.PAUSE_HELD)
         # In the same commit: no chunk is taken after the answer (protocol rule 16).
         await reclaim.hold_back(uow.session, batch_id)
+        await telling.tell(uow.session, batch_id, "batch.paused", {})
         await pauses.throttle_if_idle(uow.session, batch_id)
-        await orchestration.add_event(uow.session, batch_id, "batch.paused", {"by": by})
         # Its place among the batches that may be worked on at once is free.
         uow.ring(Dispatch(batch.project_id, batch.job_type))
     return await reread_batch(uow, batch)
@@ -43,7 +43,7 @@ async def resume_batch(uow: UnitOfWork, project_id: UUID, batch_id: UUID) -> Bat
     if await _hold(uow, batch, "be resumed"):
         await pauses.end(uow.session, batch_id)
         await reclaim.let_go(uow.session, batch_id)
-        await orchestration.add_event(uow.session, batch_id, "batch.resumed", {})
+        await telling.tell(uow.session, batch_id, "batch.resumed", {})
         uow.ring(Dispatch(batch.project_id, batch.job_type))
         uow.ring(Advance(batch_id))
     return await reread_batch(uow, batch)

@@ -5,11 +5,13 @@ The caller holds the lane, so no other dispatch decides at the same time.
 
 import json
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.batches.telling import telling
 from shared.lanes.limits import Waiting
 
 _OPEN = "project_id = :p AND job_type = :t AND wake_at IS NOT NULL AND stop_at IS NULL AND paused_at IS NULL"
@@ -41,6 +43,39 @@ async def hungry(
     return list(rows.all())
 
 
+_THROTTLE: Final = text(
+    telling(
+        "UPDATE batches SET status = 'THROTTLED', updated_at = now(), event_no = event_no + 1,"
+        " wait = CAST(:wait AS jsonb) || jsonb_build_object('until',"
+        "  now() + make_interval(secs => CAST(:until AS float8)))"
+        " WHERE id IN (SELECT b.id FROM batches b WHERE b.project_id = :p AND b.job_type = :t"
+        "  AND b.wake_at IS NOT NULL AND b.stop_at IS NULL AND b.paused_at IS NULL"
+        "  AND (b.status = 'RUNNING' OR b.status = 'THROTTLED' AND b.wait->>'code' <> :code)"
+        "  AND (CAST(:among AS uuid[]) IS NULL OR b.id = ANY(CAST(:among AS uuid[])))"
+        "  AND NOT b.id = ANY(CAST(:but AS uuid[]))"
+        "  AND (b.fed_seq < b.total OR EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
+        "   AND c.state = 'WAITING'))"
+        "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
+        "   AND c.state IN ('READY', 'TAKEN'))"
+        "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status IN ('RUNNING', 'THROTTLED')",
+        kind="'batch.throttled'",
+    )
+)
+_RELEASE: Final = text(
+    telling(
+        "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now(), event_no = event_no + 1"
+        " WHERE id IN (SELECT b.id"
+        "  FROM batches b WHERE b.project_id = :p AND b.job_type = :t AND b.wake_at IS NOT NULL"
+        "  AND b.status = 'THROTTLED' AND b.paused_at IS NULL"
+        "  AND (EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id AND c.state IN ('READY', 'TAKEN'))"
+        "   OR NOT CAST(:refused AS bool) AND (CAST(:active AS uuid[]) IS NULL"
+        "    OR b.id = ANY(CAST(:active AS uuid[]))))"
+        "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status = 'THROTTLED'",
+        kind="'batch.running'",
+    )
+)
+
+
 async def throttle(
     session: AsyncSession,
     project_id: UUID,
@@ -53,21 +88,7 @@ async def throttle(
     """Batches that want more and have nothing granted become THROTTLED, with the reason; those that were
     for another reason get this one."""
     await session.execute(
-        text(
-            "UPDATE batches SET status = 'THROTTLED', updated_at = now(),"
-            " wait = CAST(:wait AS jsonb) || jsonb_build_object('until',"
-            "  now() + make_interval(secs => CAST(:until AS float8)))"
-            " WHERE id IN (SELECT b.id FROM batches b WHERE b.project_id = :p AND b.job_type = :t"
-            "  AND b.wake_at IS NOT NULL AND b.stop_at IS NULL AND b.paused_at IS NULL"
-            "  AND (b.status = 'RUNNING' OR b.status = 'THROTTLED' AND b.wait->>'code' <> :code)"
-            "  AND (CAST(:among AS uuid[]) IS NULL OR b.id = ANY(CAST(:among AS uuid[])))"
-            "  AND NOT b.id = ANY(CAST(:but AS uuid[]))"
-            "  AND (b.fed_seq < b.total OR EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
-            "   AND c.state = 'WAITING'))"
-            "  AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id"
-            "   AND c.state IN ('READY', 'TAKEN'))"
-            "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status IN ('RUNNING', 'THROTTLED')"
-        ),
+        _THROTTLE,
         {
             "p": project_id,
             "t": job_type,
@@ -94,15 +115,7 @@ async def release(
     somebody holds is left to the next dispatch: the caller holds chunks already, and a batch comes before its
     chunks."""
     await session.execute(
-        text(
-            "UPDATE batches SET status = 'RUNNING', wait = NULL, updated_at = now() WHERE id IN (SELECT b.id"
-            "  FROM batches b WHERE b.project_id = :p AND b.job_type = :t AND b.wake_at IS NOT NULL"
-            "  AND b.status = 'THROTTLED' AND b.paused_at IS NULL"
-            "  AND (EXISTS (SELECT 1 FROM chunks c WHERE c.batch_id = b.id AND c.state IN ('READY', 'TAKEN'))"
-            "   OR NOT CAST(:refused AS bool) AND (CAST(:active AS uuid[]) IS NULL"
-            "    OR b.id = ANY(CAST(:active AS uuid[]))))"
-            "  ORDER BY b.id LIMIT :n FOR NO KEY UPDATE SKIP LOCKED) AND status = 'THROTTLED'"
-        ),
+        _RELEASE,
         {
             "p": project_id,
             "t": job_type,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, text, update
@@ -35,6 +35,10 @@ class EntryFilters:
     include_deleted: bool = False
     updated_at_on_or_after: datetime | None = None
     updated_at_on_or_before: datetime | None = None
+
+
+_STILL_THERE: Final = "id = :id AND directory_id = :seen_in AND deleted_at IS NULL"
+"""SQL: who waited for the row looks at it again. A file that was moved away meanwhile is another one's."""
 
 
 async def add(session: AsyncSession, directory: Directory, *, lives_s: float | None) -> Directory:
@@ -207,25 +211,27 @@ async def lock(session: AsyncSession, directory_ids: Sequence[UUID]) -> None:
     await session.execute(rows.with_for_update())
 
 
-async def move_entry(
-    session: AsyncSession, entry: DirectoryFile, directory_id: UUID, unique_id: str
-) -> DirectoryFile:
-    """Put a directory's file into another one, behind all that is there: no batch over that one has it."""
-    await session.execute(
+async def move_entry(session: AsyncSession, entry: DirectoryFile, directory_id: UUID, unique_id: str) -> bool:
+    """Put a directory's file into another one, behind all that is there: no batch over that one has it. False
+    when it is no longer where it was seen."""
+    moved = await session.execute(
         text(
             "UPDATE directory_files SET directory_id = :d, unique_id = :u, pos = DEFAULT, updated_at = now()"
-            " WHERE id = :id"
+            f" WHERE {_STILL_THERE}"
         ),
-        {"d": directory_id, "u": unique_id, "id": entry.id},
+        {"d": directory_id, "u": unique_id, "id": entry.id, "seen_in": entry.directory_id},
     )
     await session.refresh(entry)
-    return entry
+    return bool(moved.rowcount)  # type: ignore[attr-defined]
 
 
-async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> None:
-    """Soft delete; its `unique_id` is free again."""
-    statement = text("UPDATE directory_files SET deleted_at = now(), updated_at = now() WHERE id = :id")
-    await session.execute(statement, {"id": entry.id})
+async def hide_entry(session: AsyncSession, entry: DirectoryFile) -> bool:
+    """Soft delete; its `unique_id` is free again. False when it is no longer where it was seen."""
+    hidden = await session.execute(
+        text(f"UPDATE directory_files SET deleted_at = now(), updated_at = now() WHERE {_STILL_THERE}"),
+        {"id": entry.id, "seen_in": entry.directory_id},
+    )
+    return bool(hidden.rowcount)  # type: ignore[attr-defined]
 
 
 async def hide_entries(session: AsyncSession, directory_id: UUID, entry_ids: Sequence[UUID]) -> int:

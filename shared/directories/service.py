@@ -178,7 +178,7 @@ async def get_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry
     await get_directory(uow, project_id, directory_id)
     found = await repository.get_entry(uow.session, project_id, directory_id, entry_id)
     if found is None:
-        raise NotFound(f"No file of this directory has the id {show(Kind.DIRECTORY_FILE, entry_id)}.")
+        raise _no_entry(entry_id)
     return found
 
 
@@ -256,7 +256,9 @@ async def move_entry(
             f"The other directory already has a file with the unique_id {wanted!r}. Give this one another "
             "unique_id with the same request."
         )
-    return await repository.move_entry(uow.session, entry, target_id, wanted)
+    if not await repository.move_entry(uow.session, entry, target_id, wanted):
+        raise _no_entry(entry_id)
+    return entry
 
 
 async def delete_entries(
@@ -270,9 +272,15 @@ async def delete_entries(
 
 
 async def delete_entry(uow: UnitOfWork, project_id: UUID, directory_id: UUID, entry_id: UUID) -> None:
-    """Take the file out of the directory; a batch that has a job for it goes on."""
+    """Take the file out of the directory; a batch that has a job for it goes on. One that is moved away at
+    the same time is `NotFound`, and stays where it went."""
     entry = await get_entry(uow, project_id, directory_id, entry_id)
-    await repository.hide_entry(uow.session, entry)
+    if not await repository.hide_entry(uow.session, entry):
+        raise _no_entry(entry_id)
+
+
+def _no_entry(entry_id: UUID) -> NotFound:
+    return NotFound(f"No file of this directory has the id {show(Kind.DIRECTORY_FILE, entry_id)}.")
 
 
 def _same_bytes(holder: DirectoryFile, file: File) -> bool:

@@ -59,6 +59,20 @@ async def find(
     return None if row is None else Reusable(*row)
 
 
+async def find_any(session: AsyncSession, project_id: UUID, sha256: bytes) -> UUID | None:
+    """The job of a result of these bytes, the newest there is."""
+    found = await session.execute(
+        text(
+            "SELECT j.id FROM reusable_results r JOIN jobs j ON j.id = r.job_id"
+            " WHERE r.project_id = :p AND r.sha256 = :s AND j.project_id = r.project_id"
+            " AND j.status = 'COMPLETED' AND j.deleted_at IS NULL AND j.purged_at IS NULL"
+            " ORDER BY j.id DESC LIMIT 1"
+        ),
+        {"p": project_id, "s": sha256},
+    )
+    return found.scalar_one_or_none()
+
+
 async def forget_result(session: AsyncSession, job_id: UUID) -> None:
     """Take the result of a job out of reuse, whether the job made it or shares it."""
     await session.execute(

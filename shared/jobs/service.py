@@ -27,6 +27,7 @@ from shared.webhooks import announcing
 __all__ = [
     "JobFilters",
     "JobView",
+    "any_parse_of",
     "cancel_job",
     "charge_alone",
     "delete_job",
@@ -185,6 +186,11 @@ async def delete_job(
             await cancel_job(uow, project_id, job_type, job_id)
     await repository.hide(uow.session, job_id)
     await reuse.forget_result(uow.session, job_id)
+
+
+async def any_parse_of(uow: UnitOfWork, project_id: UUID, sha256: bytes) -> UUID | None:
+    """A parse job of the project that has a result of these bytes, whatever its options were."""
+    return await reuse.find_any(uow.session, project_id, sha256)
 
 
 async def forget_results_of(uow: UnitOfWork, project_id: UUID, sha256: bytes) -> None:

@@ -1,6 +1,7 @@
 """The files of a batch in pages, with what their jobs gave beside them."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +115,14 @@ async def test_a_deleted_job_gives_nothing_away(client: LlamaCloud, finish: Fini
     client.parsing.delete(item["job_reference"]["id"])
     (item,) = results(client, batch.id, expand="text_full")["items"]
     assert item["text_full"] is None
+
+
+async def test_a_result_that_the_storage_lost_hides_no_other(
+    client: LlamaCloud, finish: Finish, tmp_path: Path
+) -> None:
+    batch = open_batch(client, ["a.pdf", "b.pdf"], job_type="parse_v2", configuration_id="cfg-PARSE_FAST")
+    await finish(batch.id, batch.project_id)
+    lost, _ = sorted((tmp_path / "blobs").rglob("*.json.zst"))
+    lost.unlink()
+    items = results(client, batch.id, expand="text_full")["items"]
+    assert sorted(item["text_full"] is None for item in items) == [False, True]

@@ -13,13 +13,13 @@ from typing import Any, Final
 from services.worker.engines.port import Again, Done, Infra
 from services.worker.llm import gathering
 from services.worker.llm import schema as schemas
-from services.worker.llm.answers import Busy, Down, FormatRefused, Rated, Refused, Slow, TooLong, Words
-from services.worker.llm.endpoint import Endpoint, Question
 from services.worker.llm.gathering import Taken
 from services.worker.llm.grounding import Ground
 from services.worker.llm.patience import Patience
 from services.worker.llm.pieces import SMALLEST, Piece, cut, messages
 from services.worker.llm.schema import Asked, SchemaUnusable
+from shared.chat.answers import Busy, Down, FormatRefused, Rated, Refused, Slow, TooLong, Words
+from shared.chat.endpoint import Endpoint, Question
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import Extraction, Page, ResultDocument
 

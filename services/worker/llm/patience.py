@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.worker.engines.port import Again, Infra
-from services.worker.llm.answers import Busy, Down, Rated, Slow
+from shared.chat.answers import Busy, Down, Rated, Slow
 
 TRIES_WHILE_OTHERS_WORK: Final = 5
 TRIES: Final = 10

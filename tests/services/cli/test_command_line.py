@@ -242,11 +242,12 @@ def test_doctor_without_anything_finds_nothing_wrong_and_makes_nothing(
     ],
     ids=["no address", "no model", "no web address"],
 )
-def test_a_worker_whose_model_is_not_told_does_not_start(
+def test_who_asks_a_model_that_is_not_told_does_not_start(
     batchmill: Run, settings: dict[str, str], named: str
 ) -> None:
     environment = {f"BATCHMILL_EXTRACT__{name}": value for name, value in settings.items()}
     assert_one_line(batchmill("worker", "--queues", "extract", **environment), 4, named)
+    assert_one_line(batchmill("api", **environment), 4, named)
     assert named in batchmill("doctor", **environment).stdout
 
 

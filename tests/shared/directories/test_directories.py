@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.directories import service
+from shared.directories import repository, service
 from shared.directories.model import Directory, DirectoryFile
 from shared.directories.service import DirectoryFilters, EntryFilters
 from shared.errors import Conflict, InvalidInput, NotFound
@@ -240,3 +241,112 @@ class TestLists:
             if (after := page.next_after) is None:
                 break
         assert found == ["100%_x.txt", "Two.PDF", "one.pdf"]
+
+
+class TestDeletedWhileItMoves:
+    @pytest.fixture
+    async def entry(self, uow: UnitOfWork, tenant: Tenant, directory: Directory) -> DirectoryFile:
+        made = await service.add_entry(uow, directory, await a_file(uow, tenant))
+        await uow.commit()
+        return made
+
+    @pytest.fixture
+    async def other(self, uow: UnitOfWork, tenant: Tenant) -> Directory:
+        made = await service.open_directory(uow, project_id=tenant.project_id, name="other")
+        await uow.commit()
+        return made
+
+    async def test_a_move_that_came_between_a_look_and_a_delete_wins(
+        self,
+        resources: Resources,
+        tenant: Tenant,
+        directory: Directory,
+        other: Directory,
+        entry: DirectoryFile,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        hide = repository.hide_entry
+
+        async def hide_later(session: AsyncSession, seen: DirectoryFile) -> bool:
+            await self.move(resources, tenant, directory, other, entry)
+            return await hide(session, seen)
+
+        monkeypatch.setattr(repository, "hide_entry", hide_later)
+        async with resources.unit_of_work() as unit:
+            with pytest.raises(NotFound, match="No file of this directory"):
+                await service.delete_entry(unit, tenant.project_id, directory.id, entry.id)
+        await self.assert_in(resources, tenant, other, entry)
+
+    async def test_a_delete_that_waits_for_a_move_looks_again(
+        self,
+        resources: Resources,
+        tenant: Tenant,
+        directory: Directory,
+        other: Directory,
+        entry: DirectoryFile,
+    ) -> None:
+        async def delete() -> None:
+            async with resources.unit_of_work() as unit:
+                await service.delete_entry(unit, tenant.project_id, directory.id, entry.id)
+                await unit.commit()
+
+        async with resources.unit_of_work() as unit:
+            await service.lock_for_move(unit, tenant.project_id, directory.id, other.id)
+            await service.move_entry(unit, tenant.project_id, directory.id, entry.id, other.id)
+            deleting = asyncio.create_task(delete())
+            await self.until_somebody_waits(resources)
+            await unit.commit()
+        with pytest.raises(NotFound):
+            await deleting
+        await self.assert_in(resources, tenant, other, entry)
+
+    async def test_a_move_of_what_was_deleted_meanwhile_is_refused(
+        self,
+        resources: Resources,
+        tenant: Tenant,
+        directory: Directory,
+        other: Directory,
+        entry: DirectoryFile,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        move = repository.move_entry
+
+        async def move_later(session: AsyncSession, seen: DirectoryFile, *place: Any) -> bool:
+            async with resources.unit_of_work() as unit:
+                await service.delete_entry(unit, tenant.project_id, directory.id, entry.id)
+                await unit.commit()
+            return await move(session, seen, *place)
+
+        monkeypatch.setattr(repository, "move_entry", move_later)
+        with pytest.raises(NotFound):
+            await self.move(resources, tenant, directory, other, entry)
+        async with resources.unit_of_work() as unit:
+            assert await listed(unit, tenant, other) == []
+
+    @staticmethod
+    async def move(
+        resources: Resources, tenant: Tenant, source: Directory, target: Directory, entry: DirectoryFile
+    ) -> None:
+        async with resources.unit_of_work() as unit:
+            await service.lock_for_move(unit, tenant.project_id, source.id, target.id)
+            await service.move_entry(unit, tenant.project_id, source.id, entry.id, target.id)
+            await unit.commit()
+
+    @staticmethod
+    async def assert_in(resources: Resources, tenant: Tenant, place: Directory, entry: DirectoryFile) -> None:
+        async with resources.unit_of_work() as unit:
+            found = await service.get_entry(unit, tenant.project_id, place.id, entry.id)
+            assert found.deleted_at is None
+
+    @staticmethod
+    async def until_somebody_waits(resources: Resources) -> None:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND query LIKE 'UPDATE directory_files%'"
+        )
+        async with asyncio.timeout(20):
+            while True:
+                async with resources.unit_of_work() as unit:
+                    if (await unit.session.execute(waiting)).scalar_one():
+                        return
+                await asyncio.sleep(0.02)

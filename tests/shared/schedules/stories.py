@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from services.worker import results as worker_results
-from shared.batches import draining, orchestration
+from shared.batches import draining, following, telling
 from shared.batches.advance import Step
 from shared.jobs import reclaim, running
 from shared.jobs.running import Hand
@@ -258,17 +258,41 @@ async def two_events_at_once(stage: Stage) -> None:
 
     async def tell(kind: str) -> None:
         async with stage.resources.unit_of_work() as uow:
-            await orchestration.add_event(uow.session, batch_id, kind, {})
+            await telling.tell(uow.session, batch_id, kind, {})
             await uow.commit()
 
     async with stage.resources.unit_of_work() as first:
-        await orchestration.add_event(first.session, batch_id, "first", {})
+        await telling.tell(first.session, batch_id, "first", {})
         second = await stage.conductor.beside(tell("second"))
         assert not second.task.done(), "a later number would be seen before an earlier one"
         await first.commit()
     await second.end()
     rows = await stage.mill.sql("SELECT n, kind FROM batch_events WHERE batch_id = :b ORDER BY n", b=batch_id)
     assert [tuple(row) for row in rows] == [(1, "first"), (2, "second")]
+
+
+async def a_listener_between_two_events(stage: Stage) -> None:
+    """Rule 29: somebody reads while an event is written and not committed, and another one comes: what the
+    listener goes on from hides nothing."""
+    batch_id = await stage.mill.open_batch(1)
+
+    async def tell(kind: str) -> None:
+        async with stage.resources.unit_of_work() as uow:
+            await telling.tell(uow.session, batch_id, kind, {})
+            await uow.commit()
+
+    async def heard(after: int) -> list[tuple[int, str]]:
+        events = await following.news(stage.resources.reader, {batch_id: after})
+        return [(event.n, event.kind) for event in events]
+
+    async with stage.resources.unit_of_work() as first:
+        await telling.tell(first.session, batch_id, "first", {})
+        second = await stage.conductor.beside(tell("second"))
+        early = await heard(0)
+        await first.commit()
+    await second.end()
+    late = await heard(early[-1][0] if early else 0)
+    assert [*early, *late] == [(1, "first"), (2, "second")], "a listener missed an event"
 
 
 async def a_loss_before_later_grants(stage: Stage) -> None:

@@ -221,6 +221,30 @@ async def test_rule_22_without_the_ways_back_on_a_grant_it_stays_throttled(stage
         await stories.a_grant_to_one_that_waited(stage)
 
 
+async def test_rule_29_with_numbers_from_outside_the_lock_a_listener_misses_an_event(stage: Stage) -> None:
+    # As an identity column gives them: at once, whoever commits first.
+    locked = (
+        "UPDATE batches SET event_no = event_no + 1 WHERE id = $1 RETURNING id, event_no,"
+        " old.event_no AS was, old.status AS status_was"
+    )
+    free = "SELECT id, nextval('numbers')::int AS event_no, 0 AS was, status AS status_was"
+    of_the_lock = "paused_by, spread_done), told"
+    await stage.mill.sql("CREATE SEQUENCE numbers")
+    try:
+        with (
+            without(stage.resources.engine, locked, free),
+            without(
+                stage.resources.engine,
+                of_the_lock,
+                of_the_lock.replace(")", " FROM batches WHERE id = $1)"),
+            ),
+            pytest.raises(AssertionError, match="missed an event"),
+        ):
+            await stories.a_listener_between_two_events(stage)
+    finally:
+        await stage.mill.sql("DROP SEQUENCE numbers")
+
+
 async def test_without_commit_before_publish_a_bell_speaks_of_no_row(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ TIER = {"tier": "fast", "version": "latest"}
 FAST = {"product_type": "parse_v2", **TIER}
 SCHEMA = {"data_schema": {"type": "object", "properties": {"total": {"type": "number"}}}}
 EVERYTHING = {"include_deleted": "true", "include_total": "true"}
-MOVING = ("/content", "/download", "/{part}", "/ready", "/metrics")
-"""What their pages say changes by itself."""
+MOVING = ("/content", "/download", "/{part}", "/ready", "/metrics", "/export", "/events")
+"""What their pages say changes by itself, or is no JSON."""
 
 
 @dataclass

@@ -43,6 +43,7 @@ LABELS: Final[Mapping[str, str]] = {
     "unique_id": "the client's own name of a file inside a directory",
     "connector_subscription_id": "kept for the client and read by nobody",
     "data_source_id": "no file has a data source here",
+    "last_event_id": "the number of an event of the batch in the path",
     "page_token": "a test of its own turns the pages of another tenant",
 }
 """Look like ids of ours, and are none."""

@@ -96,7 +96,7 @@ async def test_other_methods_do_nothing_anywhere(http: httpx.AsyncClient, ours: 
     for path, known in methods.items():
         filled, _ = good(ours, Page("GET", path))
         for method in ("HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE", "POST", "PROPFIND"):
-            if method in known:
+            if method in known or (method == "HEAD" and "GET" in known):
                 continue
             found = await http.request(method, filled)
             refused = {404, 405, 422} if path in shadows else {405}

@@ -194,7 +194,7 @@ async def test_a_server_that_starts_and_dies_is_told_apart_from_a_document(
     mortal: ModelServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.worker.llm.endpoint.QUICK_RETRY_S", 0.0)
+    monkeypatch.setattr("shared.chat.endpoint.QUICK_RETRY_S", 0.0)
     model = model_of(mortal)
 
     async def ask_until_answered() -> list[Again | Infra]:
@@ -238,7 +238,7 @@ async def test_a_gateway_that_limits_is_obeyed(server: ModelServer) -> None:
 
 
 def _question(schema: dict[str, Any]) -> Any:
-    from services.worker.llm.endpoint import Question
+    from shared.chat.endpoint import Question
 
     chat = [{"role": "user", "content": 'Answer {"total": 1}'}]
     return Question(chat, schema, strict=True, max_tokens=20)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from services.worker.llm.answers import (
+from shared.chat.answers import (
     Answer,
     Busy,
     FormatRefused,
