@@ -102,19 +102,11 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
         redoc_url=None,
         dependencies=[Depends(only_text)],
     )
-    # The last one added is the outermost.
-    app.add_middleware(EmptyQueryValues)
-    app.add_middleware(BoundedBodies)
-    app.add_middleware(PacedBodies)
-    app.add_middleware(RequestIds)
-    if settings.console.enabled:
-        app.add_middleware(console.ConsoleAnswers)
     app.state.wrong_keys = WrongKeys()
     app.state.known_keys = KnownKeys()
     app.state.exports = KnownExports()
     app.state.requests = HttpRequests()
-    app.add_middleware(CountedRequests, requests=app.state.requests)
-    app.add_middleware(HeadRequests)
+    _surround(app, with_console=settings.console.enabled)
     error_handlers.install(app)
     repeats.install(app)
     for page in PAGES:
@@ -124,6 +116,18 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     reference.install(app)
     _describe(app)
     return app
+
+
+def _surround(app: FastAPI, *, with_console: bool) -> None:
+    # The last one added is the outermost.
+    app.add_middleware(EmptyQueryValues)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(PacedBodies)
+    app.add_middleware(RequestIds)
+    if with_console:
+        app.add_middleware(console.ConsoleAnswers)
+    app.add_middleware(CountedRequests, requests=app.state.requests)
+    app.add_middleware(HeadRequests)
 
 
 def _describe(app: FastAPI) -> None:
