@@ -1,6 +1,7 @@
 """The events of a batch over real connections: in order, without gap or repeat, cheap, and ended in time."""
 
 import asyncio
+import itertools
 import json
 import random
 import time
@@ -138,6 +139,16 @@ async def test_what_there_is_now_can_be_asked_for(http: httpx.AsyncClient, mill:
     (state,) = await whole(http, batch_id, params={"wait": "false"})
     assert (state.kind, state.data["waiting"]["code"]) == ("state", "NO_WORKER")
     assert await whole(http, batch_id, params={"wait": "false", "last_event_id": state.n}) == []
+
+
+async def test_a_head_is_answered_and_listens_to_nothing(http: httpx.AsyncClient, mill: Mill) -> None:
+    batch_id = await mill.open_batch(2)
+    async with asyncio.timeout(SOON_S):
+        head = await http.head(path_of(batch_id))
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"].startswith("text/event-stream")
+        while "batchmill_http_listeners 0.0" not in (await http.get("/metrics")).text:
+            await asyncio.sleep(0.05)
 
 
 async def test_silence_has_signs_of_life(
@@ -299,48 +310,50 @@ async def test_a_listener_that_reads_slowly_is_given_all_of_it(http: httpx.Async
     assert heard.numbers == list(range(count + 1))
 
 
+async def cut_off(
+    http: httpx.AsyncClient, batch_id: UUID, cuts: list[float]
+) -> tuple[int, list[tuple[int, str]]]:
+    """What a listener hears of a whole batch that is cut off after each of `cuts` seconds, and the number it
+    began with."""
+    known, began, found = None, 0, []
+    while True:
+        sent: dict[str, Any] = {} if known is None else {"headers": {"last-event-id": str(known)}}
+        async with ear(http, batch_id, **sent) as heard:
+            ends = time.monotonic() + (cuts.pop() if cuts else SOON_S)
+            while not heard.ended and time.monotonic() < ends:
+                await asyncio.sleep(0.005)
+        for event in heard.heard:
+            assert event.kind != "reset"
+            known = event.n
+            if event.kind == "state":
+                began = event.n
+            else:
+                found.append((event.n, event.kind))
+        if heard.heard and heard.heard[-1].is_final:
+            return began, found
+
+
 async def test_many_reconnects_bring_each_event_once(http: httpx.AsyncClient, mill: Mill) -> None:
     """Listeners that are cut off again and again while a batch runs."""
     drawn = random.Random(31)
     batch_id = await mill.open_batch(60)
-    over = asyncio.Event()
-
-    async def listener(pauses: list[float]) -> tuple[int, list[tuple[int, str]]]:
-        known, began, found = None, 0, []
-        while True:
-            sent: dict[str, Any] = {} if known is None else {"headers": {"last-event-id": str(known)}}
-            async with ear(http, batch_id, **sent) as heard:
-                lasts = pauses.pop() if pauses else SOON_S
-                async with asyncio.timeout(SOON_S * 2):
-                    ends = time.monotonic() + lasts
-                    while not heard.ended and time.monotonic() < ends:
-                        await asyncio.sleep(0.005)
-            for event in heard.heard:
-                assert event.kind != "reset"
-                known = event.n
-                if event.kind == "state":
-                    began = event.n
-                else:
-                    found.append((event.n, event.kind))
-            if heard.ended and heard.heard and heard.heard[-1].is_final:
-                return began, found
+    cuts = [[drawn.uniform(0, 0.3) for _ in range(8)] for _ in range(6)]
 
     async def work() -> None:
         await mill.advance(batch_id)
-        while not over.is_set():
+        for n in itertools.count():
+            if n >= 40 and not any(cuts):
+                break
             await tell(mill, batch_id)
             await asyncio.sleep(0.02)
         await mill.run_all(batch_id)
 
-    worker = asyncio.create_task(work())
-    listeners = [asyncio.create_task(listener([drawn.uniform(0, 0.3) for _ in range(8)])) for _ in range(6)]
-    await asyncio.sleep(3)
-    over.set()
-    await worker
-    async with asyncio.timeout(30):
-        heard = await asyncio.gather(*listeners)
+    async with asyncio.timeout(60):
+        worker = asyncio.create_task(work())
+        heard = await asyncio.gather(*(cut_off(http, batch_id, pauses) for pauses in cuts))
+        await worker
     told = await rows(mill, batch_id)
-    assert len(told) > 20
+    assert len(told) > 40
     for began, found in heard:
         assert found == [event for event in told if event[0] > began], "a gap or a repeat"
 
