@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint chaos fuzz deploy-check openapi constraints clean
+.PHONY: help run up test lint chaos fuzz bench deploy-check openapi constraints clean
 .NOTPARALLEL:
 
 VENV := .venv
@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 RUNTIME := $(VENV)/.with-runtime
 DEV := $(VENV)/.with-dev
+PEERS := build/peers
 
 help: ## this text
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,7 @@ help: ## this text
 	@echo "make test  takes ARGS='-k name', PROCESSES=2 (0: one, and in this process)"
 	@echo "make chaos takes SEEDS='1 2 3'"
 	@echo "make fuzz  takes SEEDS='1 2 3', EXAMPLES=50 (requests an operation, about)"
+	@echo "make bench takes BENCH='a b' (figures; default: all but long), QUICK=1 (five minutes instead of thirty)"
 	@echo "all take PYTHON=/path/to/python for the first install; more commands: $(BIN)/batchmill --help"
 
 run: $(RUNTIME) ## process every file of DIR (default: the samples) and save the results in OUT
@@ -42,6 +44,9 @@ chaos: $(DEV) ## let faults strike a live stack, as SEEDS draw them; the report 
 fuzz: $(DEV) ## ask a live stack what its OpenAPI document allows and forbids; the report is build/fuzz.json
 	@SEEDS="$${SEEDS:-1}" $(BIN)/python -m tests.fuzz
 
+bench: $(DEV) $(PEERS)/.made ## measure this project beside its peers; build/bench.json, docs/benchmarks.md
+	@exec $(BIN)/python -m tests.bench $${QUICK:+--quick} --write-docs $${BENCH}
+
 deploy-check: $(DEV) ## do what the Dockerfiles and compose.yaml say in scratch folders, without Docker
 	$(BIN)/python -m tests.deploy.images $${IMAGE_PYTHON:+--python "$$IMAGE_PYTHON"}
 
@@ -64,6 +69,15 @@ clean: ## remove .venv, caches and build output; data (.batchmill) and results (
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	rm -rf tests/sdk/ts/node_modules tests/sdk/ts/build
 	find services shared tests alembic deploy -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What people would use instead has an environment of its own.
+$(PEERS)/.made: $(VENV)/.made tests/bench/peers/requirements.txt tests/bench/peers/constraints.txt
+	@echo "installing the peers into $(PEERS)"
+	@mkdir -p build
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check -qq install \
+		-r tests/bench/peers/requirements.txt -c tests/bench/peers/constraints.txt
+	@touch $@
 
 $(VENV)/.made:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \

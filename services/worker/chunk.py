@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from services.worker import results
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
@@ -56,9 +56,19 @@ class ChunkRun:
         self._busy_s = 0.0
         self._again_in = 1.0
         self._again_for: str | None = None
+        self._in_file = self._broken_off = False
 
     async def run(self, files: list[FileToRun]) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
+        self._task = cast("asyncio.Task[None]", asyncio.current_task())
+        watcher = asyncio.create_task(self._break_in_time())
+        try:
+            await self._run_all(files)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _run_all(self, files: list[FileToRun]) -> None:
         for file in files:
             await self._heart.until_renewed()
             if self._runtime.stopping.is_set():
@@ -91,18 +101,28 @@ class ChunkRun:
 
     async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
         """Run one file; None when it was broken off by the fence, a stop or the end of the worker."""
-        started = time.monotonic()
-        task = asyncio.create_task(self._run_file(file))
-        broken = asyncio.create_task(self._break_off())
+        if self._heart.interrupted.is_set():
+            return None
+        started, self._in_file = time.monotonic(), True
         try:
-            await asyncio.wait({task, broken}, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            # In this task and without a timer: of a short file they would be the larger part.
+            return await self._run_file(file)
+        except asyncio.CancelledError:
+            if not self._broken_off or self._task.uncancel() > 0:
+                raise
+            return None
         finally:
-            for each in (task, broken):
-                each.cancel()
-            await asyncio.gather(task, broken, return_exceptions=True)
+            self._in_file = False
             # Only the work counts as the pace of the batch: no pause of the process, no outage.
             self._busy_s += time.monotonic() - started
+
+    async def _break_in_time(self) -> None:
+        """Beside the files of the whole chunk: cancel the one in progress when it is to be broken off. What
+        is written between two files is never cut."""
+        await self._break_off()
+        if self._in_file:
+            self._broken_off = True
+            self._task.cancel()
 
     async def _break_off(self) -> None:
         interrupted = asyncio.create_task(self._heart.interrupted.wait())
@@ -127,7 +147,9 @@ class ChunkRun:
                 original = await bring(resources, file, scratch)
                 outcome = Again(1.0, "STORAGE_DOWN: it was away while the document was read")
             end = await self._end_of(file, outcome)
-            return replace(end, sha256=original.sha256) if isinstance(end, JobEnd) else end
+            if original.sha256 is None or not isinstance(end, JobEnd):
+                return end
+            return replace(end, sha256=original.sha256)
         except NoOriginal as refusal:
             return _failed(file, refusal.code, refusal.message, retryable=refusal.retryable)
         except StorageDown as error:

@@ -25,7 +25,7 @@ from shared.workers import service as worker_service
 log = logger(__name__)
 
 CHUNK_SECONDS: Final = 1.0
-MOST_FILES: Final = 512
+MOST_FILES: Final = 2_048
 FIRST_GUESS: Final = 2
 UNKNOWN_PACE: Final = 0.1
 CHUNKS_PER_SLOT: Final = 2

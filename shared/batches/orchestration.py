@@ -281,6 +281,19 @@ async def strike(session: AsyncSession, batch_id: UUID) -> int | None:
     return found.scalar_one_or_none()
 
 
+async def is_anything_due(session: AsyncSession) -> bool:
+    """Whether a batch or a lane is due, or a chunk is there that may be lost or want a bell or a fold: one
+    question for all sweeps."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM batches WHERE wake_at <= now())"
+            " OR EXISTS (SELECT FROM lanes WHERE wake_at <= now())"
+            " OR EXISTS (SELECT FROM chunks WHERE state IN ('READY', 'TAKEN', 'DONE') AND due_at <= now())"
+        )
+    )
+    return bool(found.scalar_one())
+
+
 async def wake_finished(session: AsyncSession, *, limit: int) -> None:
     """Make batches due whose ended chunks nobody folded for two seconds; each at most every five, so that
     bells do not pile up while nobody hears them (protocol rule 14b)."""

@@ -13,3 +13,8 @@ async def ring_due(uow: UnitOfWork) -> int:
     for batch_id in due:
         uow.ring(Advance(batch_id))
     return len(due)
+
+
+async def is_anything_due(uow: UnitOfWork) -> bool:
+    """Whether any batch, lane or chunk may want a bell now."""
+    return await orchestration.is_anything_due(uow.session)

@@ -17,8 +17,9 @@ SWEEP: Final = "chunks"
 BELLS_A_TICK: Final = 16
 
 
-async def sweep_lost(uow: UnitOfWork) -> int:
-    """Take back chunks whose lease ran out; commits. Answers how many.
+async def sweep_lost(uow: UnitOfWork, *, look: bool = True) -> int:
+    """Take back chunks whose lease ran out; commits. Answers how many. Without `look` the caller knows that
+    there are none, and only the mark is set.
 
     When this sweep itself was away for longer than a third of a lease, nobody could renew either: every
     holder gets one more lease and nothing is taken in this tick (protocol rule 9).
@@ -31,11 +32,13 @@ async def sweep_lost(uow: UnitOfWork) -> int:
     if gap > LEASE_S / 3:
         await reclaim.lengthen_all(uow.session, lease_s=LEASE_S)
     else:
-        lost = await reclaim.lock_expired(uow.session, limit=200)
+        lost = await reclaim.lock_expired(uow.session, limit=200) if look else []
         await reach(Point.LOST_HELD)
         for chunk in lost:
             await _take_back(uow, chunk)
-    await worker_service.mark_sweep(uow, SWEEP)
+    if lost:
+        # It may have taken a while; of an empty sweep the mark that opened it is as good.
+        await worker_service.mark_sweep(uow, SWEEP)
     await uow.commit()
     # Lanes are locked before chunks everywhere, so they are rung in a transaction of their own.
     for project_id, job_type in {(chunk.project_id, chunk.job_type) for chunk in lost}:

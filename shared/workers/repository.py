@@ -71,13 +71,24 @@ async def engines(session: AsyncSession, queue: str, *, fresh_s: float) -> set[s
 async def open_sweep(session: AsyncSession, name: str) -> float | None:
     """Seconds since this sweep last went well; None when another process sweeps right now.
 
-    The mark's row lock is held to the end of the transaction: one sweeper at a time.
+    The mark's row lock is held to the end of the transaction: one sweeper at a time. The mark is set anew,
+    which holds only if the transaction does.
     """
-    await session.execute(text("INSERT INTO sweeps (name) VALUES (:n) ON CONFLICT DO NOTHING"), {"n": name})
+    gap = await _marked(session, name)
+    if gap is None:
+        await session.execute(
+            text("INSERT INTO sweeps (name) VALUES (:n) ON CONFLICT DO NOTHING"), {"n": name}
+        )
+        gap = await _marked(session, name)
+    return gap
+
+
+async def _marked(session: AsyncSession, name: str) -> float | None:
     found = await session.execute(
         text(
-            "SELECT extract(epoch FROM clock_timestamp() - last_ok_at) FROM sweeps"
-            " WHERE name = :n FOR NO KEY UPDATE SKIP LOCKED"
+            "UPDATE sweeps s SET last_ok_at = clock_timestamp() FROM (SELECT name, last_ok_at FROM sweeps"
+            "  WHERE name = :n FOR NO KEY UPDATE SKIP LOCKED) before WHERE s.name = before.name"
+            " RETURNING extract(epoch FROM clock_timestamp() - before.last_ok_at)"
         ),
         {"n": name},
     )

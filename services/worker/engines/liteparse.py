@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,9 @@ _POOR: Final = 20
 """A page with fewer characters than this is worth OCR (design section 7)."""
 _SLICE: Final = 200
 """Pages parsed at a time: the parser's own form of a page is many times its text."""
+_FIRST_SLICE: Final = f"1-{_SLICE}"
+"""Asked for of every document that has no more: then they have one parser."""
+_PARSERS: Final = 8
 _MOST_WITH_ITEMS: Final = 4 * 2**20
 """Characters of a document's markdown. Items say everything four times more."""
 _BEYOND_ANY_PAGE: Final = "99999999"
@@ -65,6 +69,8 @@ def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], d
     if total == 0:
         raise Refused(FailureCode.NO_DATA_FOUND_IN_FILE, "The document has no pages.")
     wanted = select_pages(options, total=total, limit=reader.source.max_pages)
+    if len(wanted) == total <= _SLICE:
+        return reader.read_whole(path, wanted), {"pages": total}
     return reader.read(path, wanted), {"pages": total}
 
 
@@ -122,14 +128,21 @@ class _Reader:
             pages.extend(self._read_slice(path, wanted[at : at + _SLICE], first_number - 1))
         return pages
 
-    def _read_slice(self, path: Path, wanted: Sequence[int], shift: int) -> list[Page]:
-        result = self._call(path, target_pages=_as_ranges(wanted), extract_content_bounds=True)
+    def read_whole(self, path: Path, every: Sequence[int]) -> list[Page]:
+        """The pages of a document that has no others, of which there is no more than a slice."""
+        return self._read_slice(path, every, 0, whole=True)
+
+    def _read_slice(
+        self, path: Path, wanted: Sequence[int], shift: int, *, whole: bool = False
+    ) -> list[Page]:
+        asked = _FIRST_SLICE if whole else _as_ranges(wanted)
+        result = self._call(path, target_pages=asked, extract_content_bounds=True)
         poor = [
             page.page_num for page in result.pages if len(page.text.strip()) < _POOR and page.content_bounds
         ]
         pages = self._converted(result, shift, ocr=False)
         if poor and self.tier.markdown and self._tessdata():
-            found = self._call(path, target_pages=_as_ranges(poor), ocr_enabled=True)
+            found = self._call(path, target_pages=_as_ranges(poor), ocr=True)
             for number, page in self._converted(found, shift, ocr=True).items():
                 before = pages[number]
                 better = page.error is None and len(page.text) >= len(before.text)
@@ -163,25 +176,34 @@ class _Reader:
         self.ocr_missing = not Path(folder, "eng.traineddata").is_file()
         return None if self.ocr_missing else folder
 
-    def _call(self, path: Path, **settings: Any) -> ParseResult:
-        ocr = settings.setdefault("ocr_enabled", False)
+    def _call(self, path: Path, *, target_pages: str, ocr: bool = False, **settings: Any) -> ParseResult:
         settings.setdefault("output_format", "markdown" if self.tier.markdown else "text")
-        parser = LiteParse(
+        parser = _parser(
+            ocr_enabled=ocr,
             tessdata_path=self._tessdata() if ocr else None,
             max_pages=self.source.max_pages,
             crop_box=self.crop,
-            continue_on_page_error=True,
-            ocr_failure_fatal=False,
-            # Its idea of a running header takes the headings of short documents away with it.
-            keep_headers_footers=True,
-            num_workers=1,
-            quiet=True,
+            target_pages=target_pages,
             **settings,
         )
         try:
             return parser.parse(path)
         except ParseError as error:
             raise _explained(str(error), self.source.kind) from error
+
+
+@lru_cache(maxsize=_PARSERS)
+def _parser(**settings: Any) -> LiteParse:
+    """One with these settings. Making and dropping one takes as long as reading half a page."""
+    return LiteParse(
+        continue_on_page_error=True,
+        ocr_failure_fatal=False,
+        # Its idea of a running header takes the headings of short documents away with it.
+        keep_headers_footers=True,
+        num_workers=1,
+        quiet=True,
+        **settings,
+    )
 
 
 def _explained(message: str, kind: str) -> Exception:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -128,12 +128,12 @@ class Child:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._in.write(json.dumps(request).encode() + b"\n")
             await self._in.drain()
-        answer = asyncio.create_task(self._line())
+        # A timer and not a task that waits beside this one: most documents are read before the first look.
+        watch = _Watch(lambda late: self._look(limits, late=late), limits.wall_s)
         try:
-            await self._watch(answer, limits)
-            line = await answer
+            line = await self._line()
         finally:
-            answer.cancel()
+            watch.cancel()
         return line or await self._death()
 
     def kill(self, cause: Cause) -> None:
@@ -152,24 +152,16 @@ class Child:
         self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         scratch.remove(self.folder)
 
-    async def _watch(self, answer: "asyncio.Task[bytes]", limits: SandboxLimits) -> None:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + limits.wall_s
-        while True:
-            left = deadline - clock()
-            done, _ = await asyncio.wait({answer}, timeout=max(0.0, min(_LOOK_EVERY_S, left)))
-            if done:
-                return
-            self._peak = max(self._peak, self.resident())
-            if clock() >= deadline:
-                self.kill(Cause.WALL)
-            elif self._peak > limits.memory_bytes:
-                self.kill(Cause.MEMORY)
-            elif scratch.size_of(self.folder) > limits.written_bytes + self.given_bytes:
-                self.kill(Cause.WRITTEN)
-            if not self.alive:
-                self._kill_group()
-                return
+    def _look(self, limits: SandboxLimits, *, late: bool) -> None:
+        self._peak = max(self._peak, self.resident())
+        if late:
+            self.kill(Cause.WALL)
+        elif self._peak > limits.memory_bytes:
+            self.kill(Cause.MEMORY)
+        elif scratch.size_of(self.folder) > limits.written_bytes + self.given_bytes:
+            self.kill(Cause.WRITTEN)
+        if not self.alive:
+            self._kill_group()
 
     def _kill_group(self) -> None:
         # Its group outlives it when it has left something behind, so its own death is no reason to stop.
@@ -196,6 +188,28 @@ class Child:
         while piece := await self._err.read(_STDERR_KEPT):
             self._stderr += piece
             del self._stderr[:-_STDERR_KEPT]
+
+
+class _Watch:
+    """Looks four times a second, and at the moment when the time is over, until it is cancelled."""
+
+    def __init__(self, look: Callable[[bool], None], within_s: float) -> None:
+        self._look = look
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + within_s
+        self._timer = self._loop.call_later(min(_LOOK_EVERY_S, within_s), self._on_time)
+
+    def cancel(self) -> None:
+        """No further look."""
+        self._timer.cancel()
+
+    def _on_time(self) -> None:
+        left = self._deadline - self._loop.time()
+        # Set before the look: whatever becomes of it, there is a next one.
+        self._timer = self._loop.call_later(
+            min(_LOOK_EVERY_S, left) if left > 0 else _LOOK_EVERY_S, self._on_time
+        )
+        self._look(left <= 0)
 
 
 def _environment(folder: Path) -> dict[str, str]:

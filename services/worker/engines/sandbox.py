@@ -40,6 +40,8 @@ _GROWN: Final = 0.5
 _UNEXPLAINED_DEATHS: Final = 2
 """Deaths by a signal that no limit explains, of children with one document, until it is to blame."""
 
+_COPIED_AT_ONCE: Final = 256 * 1024
+
 log = logger(__name__)
 
 
@@ -179,7 +181,11 @@ class Sandbox:
             if size > self._limits.document_bytes:
                 return verdicts.too_large(self._limits), None
             child.given_bytes = size
-            await asyncio.to_thread(shutil.copyfile, request.path, copy)
+            if size <= _COPIED_AT_ONCE:
+                # Sooner done than a thread is asked to.
+                shutil.copyfile(request.path, copy)
+            else:
+                await asyncio.to_thread(shutil.copyfile, request.path, copy)
         except (PermissionError, FileNotFoundError):
             message = "The document may not be read by this server."
             return Verdict(FailureCode.ENGINE_ERROR, message, retryable=True), None

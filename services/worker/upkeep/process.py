@@ -27,21 +27,25 @@ sweep waiting."""
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to be done every `every` seconds; it commits by itself."""
+    """Something to be done every `every` seconds, and every `idle` seconds while it finds nothing to do; it
+    commits by itself."""
 
     name: str
     every: float
     do: Callable[[UnitOfWork], Awaitable[int]]
+    idle: float | None = None
 
 
-STEPS: Final = (
-    Step("chunks", 1.0, sweep.lost_chunks),
-    Step("bells", 1.0, sweep.unheard_bells),
-    Step("batches", 1.0, sweep.due_batches),
-    Step("lanes", 1.0, sweep.due_lanes),
-    Step("workers", 60.0, sweep.silent_workers),
-)
-"""What needs the database only."""
+def sweeping() -> tuple[Step, ...]:
+    """What needs the database only."""
+    glance = sweep.Glance()
+    return (
+        Step("chunks", 1.0, glance.lost_chunks),
+        Step("bells", 1.0, glance.before(sweep.unheard_bells)),
+        Step("batches", 1.0, glance.before(sweep.due_batches)),
+        Step("lanes", 1.0, glance.before(sweep.due_lanes)),
+        Step("workers", 60.0, sweep.silent_workers),
+    )
 
 
 async def keep_up(
@@ -54,7 +58,7 @@ async def keep_up(
     """Run all steps, and `more`, on their beats until `stopping` is set."""
     if ready_file is not None:
         ready_file.touch()
-    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in (*STEPS, *more)))
+    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in (*sweeping(), *more)))
 
 
 def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
@@ -63,14 +67,14 @@ def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
         Step("retention", 10.0, cleaner.enforce_terms),
         Step("doomed", 5.0, cleaner.remove_doomed),
         Step("orphans", 60.0, cleaner.collect_orphans),
-        Step("purges", 1.0, cleaner.purge),
+        Step("purges", 1.0, cleaner.purge, idle=5.0),
     )
 
 
 def delivering(deliverer: Deliverer) -> tuple[Step, ...]:
     """What sends webhooks."""
     return (
-        Step("webhooks", 0.25, deliverer.start_due),
+        Step("webhooks", 0.25, deliverer.start_due, idle=1.0),
         Step("webhook ends", 0.1, deliverer.settle),
         Step("webhook log", 60.0, deliverer.forget_old),
     )
@@ -78,10 +82,12 @@ def delivering(deliverer: Deliverer) -> tuple[Step, ...]:
 
 async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
-        started = time.monotonic()
+        started, every = time.monotonic(), step.every
         try:
             async with unit_of_work() as uow:
                 done = await step.do(uow)
+            if not done and step.idle is not None:
+                every = step.idle
             if done and step.name == "chunks":
                 log.warning("chunks taken back from lost workers", count=done)
         except Exception as error:
@@ -89,7 +95,7 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
                 log.warning("sweep will try again", step=step.name, error=repr(error)[:200])
             else:
                 log.exception("sweep failed", step=step.name)
-        pause = max(0.05, step.every - (time.monotonic() - started))
+        pause = max(0.05, every - (time.monotonic() - started))
         try:
             async with asyncio.timeout(pause):
                 await stopping.wait()

@@ -1,15 +1,15 @@
 """The steps of a sweep, each a short transaction that it commits itself."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
 from shared.batches import sweeping as batch_sweeping
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs import sweeping as job_sweeping
 from shared.lanes import service as lane_service
 from shared.workers import service as worker_service
-
-
-async def lost_chunks(uow: UnitOfWork) -> int:
-    """Take back chunks whose lease ran out."""
-    return await job_sweeping.sweep_lost(uow)
 
 
 async def unheard_bells(uow: UnitOfWork) -> int:
@@ -38,3 +38,36 @@ async def silent_workers(uow: UnitOfWork) -> int:
     gone = await worker_service.forget_silent(uow)
     await uow.commit()
     return gone
+
+
+GLANCE_HOLDS_S: Final = 0.5
+
+
+class Glance:
+    """Whether anything is due at all, asked once for all the steps that run on the same beat: a system that
+    idles is asked one question a second and not four."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._at = -GLANCE_HOLDS_S
+        self._answer = True
+
+    def before(self, step: Callable[[UnitOfWork], Awaitable[int]]) -> Callable[[UnitOfWork], Awaitable[int]]:
+        """The step, left out while nothing is due."""
+
+        async def look(uow: UnitOfWork) -> int:
+            return await step(uow) if await self._shows(uow) else 0
+
+        return look
+
+    async def lost_chunks(self, uow: UnitOfWork) -> int:
+        """Take back chunks whose lease ran out. That somebody looks is marked also when there are none
+        (protocol rule 9)."""
+        return await job_sweeping.sweep_lost(uow, look=await self._shows(uow))
+
+    async def _shows(self, uow: UnitOfWork) -> bool:
+        async with self._turn:
+            if time.monotonic() - self._at >= GLANCE_HOLDS_S:
+                self._answer = await batch_sweeping.is_anything_due(uow)
+                self._at = time.monotonic()
+            return self._answer

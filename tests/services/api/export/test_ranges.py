@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from services.api import batch_export
+from services.api.export import answering
 from tests.bench.whole_batches import WholeBatch
 from tests.services.api.export.asking import BOTH, fetch, path_of
 from tests.services.api.export.conftest import FILES
@@ -111,11 +111,11 @@ class TestRanges:
     async def test_measuring_goes_on_where_it_was_given_up(
         self, http: httpx.AsyncClient, batch: WholeBatch, form: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(batch_export, "MEASURED_WITHIN_S", -1.0)
+        monkeypatch.setattr(answering, "MEASURED_WITHIN_S", -1.0)
         headers = {"range": "bytes=100-199"}
         busy = await http.get(path_of(batch), params={"format": form}, headers=headers)
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
-        monkeypatch.setattr(batch_export, "MEASURED_WITHIN_S", 0.03)
+        monkeypatch.setattr(answering, "MEASURED_WITHIN_S", 0.03)
         statuses = []
         for _ in range(200):
             found = await http.get(path_of(batch), params={"format": form}, headers=headers)
