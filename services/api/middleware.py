@@ -106,15 +106,11 @@ class HeadRequests:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        over = False
 
         async def send_head(message: Message) -> None:
-            nonlocal over
             if message["type"] == "http.response.start":
                 await send(message)
-            elif not over:
-                over = True
-                # The server now says to whoever asks that the request is over.
+                # From now on the server says to whoever asks that the request is over.
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]

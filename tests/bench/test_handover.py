@@ -3,15 +3,19 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.bench import handover
 
 
-def test_the_bench_of_the_handover_runs(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)  # five servers are started, one after the other
+def test_the_bench_of_the_handover_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "SMALL", 50)
     told = tmp_path / "build" / "bench.json"
-    found = handover.main(["--files", "600", "--folder", str(tmp_path / "data"), "--json", str(told)])
+    found = handover.main(["--files", "300", "--folder", str(tmp_path / "data"), "--json", str(told)])
     assert found == json.loads(told.read_text())
     assert [one["name"] for one in found] == [
-        f"handover: {question} of 600 files, {what}"
+        f"handover: {question} of 300 files, {what}"
         for question in handover.QUESTIONS
         for what in ("grown by", "speed", "speed on a core of its own")
     ]

@@ -1,5 +1,7 @@
 """HEAD: what a GET would say, without saying it."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -49,6 +51,18 @@ async def test_allow_names_it_where_there_is_a_get(http: httpx.AsyncClient) -> N
     ):
         refused = await http.request("PUT", path)
         assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+
+
+async def test_a_stream_without_an_end_is_not_begun(http: httpx.AsyncClient) -> None:
+    directory = (await http.post(DIRECTORIES, json={"name": "d"})).json()["id"]
+    job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_FAST"}
+    body = {"source_directory_id": directory, "config": {"job": job}}
+    batch = f"/api/v2/batches/{(await http.post('/api/v2/batches', json=body)).json()['id']}"
+    async with asyncio.timeout(10):
+        head = await http.head(f"{batch}/events")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert (await http.get(batch)).status_code == 200, "the connection is free again"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "zip"])
