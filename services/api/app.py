@@ -117,13 +117,17 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
     app.add_middleware(HeadRequests)
     error_handlers.install(app)
     repeats.install(app)
-    for page in PAGES:
-        app.include_router(page.router)
-    if settings.console.enabled:
-        console.install(app)
-    reference.install(app)
+    _add_pages(app, with_console=settings.console.enabled)
     _describe(app)
     return app
+
+
+def _add_pages(app: FastAPI, *, with_console: bool) -> None:
+    for page in PAGES:
+        app.include_router(page.router)
+    if with_console:
+        console.install(app)
+    reference.install(app)
 
 
 def _describe(app: FastAPI) -> None:
