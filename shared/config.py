@@ -67,6 +67,12 @@ class Api(BaseModel):
     )
 
 
+class Console(BaseModel):
+    """The pages for people."""
+
+    enabled: bool = Field(default=True, description="serve /console")
+
+
 class Worker(BaseModel):
     """One worker process tree."""
 
@@ -137,6 +143,7 @@ class Settings(BaseSettings):
     broker: Broker = Broker()
     storage: Storage = Storage()
     api: Api = Api()
+    console: Console = Console()
     worker: Worker = Field(default_factory=Worker)
     upkeep: Upkeep = Upkeep()
     extract: Extract = Extract()

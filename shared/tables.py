@@ -12,7 +12,7 @@ from shared.files.model import File
 from shared.installation.model import Fact
 from shared.jobs.model import Chunk, Job, ReusableResult
 from shared.lanes.model import Lane
-from shared.projects.model import ApiKey, Organization, Project
+from shared.projects.model import ApiKey, ConsoleSession, Organization, Project
 from shared.retention.model import Chore, DoomedBlob, Purge, Retention
 from shared.webhooks.model import WebhookConfig, WebhookDelivery, WebhookEndpoint
 from shared.workers.model import Sweep, Tally, Worker
@@ -21,6 +21,7 @@ TABLES = (
     Organization,
     Project,
     ApiKey,
+    ConsoleSession,
     File,
     Configuration,
     WebhookConfig,

@@ -15,6 +15,7 @@ from services.api import (
     batch_steering,
     batches,
     configurations,
+    console,
     directories,
     directory_files,
     error_handlers,
@@ -101,24 +102,32 @@ def create_app(settings: Settings | None = None, *, queue: TaskQueue | None = No
         redoc_url=None,
         dependencies=[Depends(only_text)],
     )
+    app.state.wrong_keys = WrongKeys()
+    app.state.known_keys = KnownKeys()
+    app.state.exports = KnownExports()
+    app.state.requests = HttpRequests()
+    _surround(app, with_console=settings.console.enabled)
+    error_handlers.install(app)
+    repeats.install(app)
+    for page in PAGES:
+        app.include_router(page.router)
+    if settings.console.enabled:
+        console.install(app)
+    reference.install(app)
+    _describe(app)
+    return app
+
+
+def _surround(app: FastAPI, *, with_console: bool) -> None:
     # The last one added is the outermost.
     app.add_middleware(EmptyQueryValues)
     app.add_middleware(BoundedBodies)
     app.add_middleware(PacedBodies)
     app.add_middleware(RequestIds)
-    app.state.wrong_keys = WrongKeys()
-    app.state.known_keys = KnownKeys()
-    app.state.exports = KnownExports()
-    app.state.requests = HttpRequests()
+    if with_console:
+        app.add_middleware(console.ConsoleAnswers)
     app.add_middleware(CountedRequests, requests=app.state.requests)
     app.add_middleware(HeadRequests)
-    error_handlers.install(app)
-    repeats.install(app)
-    for page in PAGES:
-        app.include_router(page.router)
-    reference.install(app)
-    _describe(app)
-    return app
 
 
 def _describe(app: FastAPI) -> None:

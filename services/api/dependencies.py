@@ -97,12 +97,17 @@ async def caller(
     """Whoever's key the request carries. Too many wrong ones from one address, or too many requests of a
     right one: `TooMany`."""
     who = await _holder_of(request, uow)
+    await count_request(request, response, uow, who)
+    return who
+
+
+async def count_request(request: Request, response: Response, uow: UnitOfWork, who: Caller) -> None:
+    """One request more of this key, if it has a limit; `TooMany` when it is over it."""
     limits: RequestLimits = request.app.state.request_limits
     if (allowance := limits.allowance_of(who)) is not None:
         # No transaction is open while another server is asked (law 2).
         await uow.commit()
         await limits.ask(request, response, who, allowance)
-    return who
 
 
 async def _holder_of(request: Request, uow: UnitOfWork) -> Caller:
@@ -117,12 +122,17 @@ async def _holder_of(request: Request, uow: UnitOfWork) -> Caller:
         found = await project_service.authenticate(uow, token)
     except Unauthenticated:
         if token:
-            wrong: WrongKeys = request.app.state.wrong_keys
-            wrong.note(request.client.host if request.client is not None else "")
+            note_wrong_key(request)
         raise
     if reads and token:
         known.note(token, found, asked_at=asked_at)
     return found
+
+
+def note_wrong_key(request: Request) -> None:
+    """One wrong key more from this address; `TooMany` when it sent too many."""
+    wrong: WrongKeys = request.app.state.wrong_keys
+    wrong.note(request.client.host if request.client is not None else "")
 
 
 TheCaller = Annotated[Caller, Depends(caller)]

@@ -1,6 +1,5 @@
 """The files of a directory (contract 2.2)."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -22,21 +21,20 @@ from services.api.dependencies import (
     known_ids,
 )
 from services.api.downloads import Links, PresignedUrl
+from services.api.entries import FILE_FIELD, receive_entry
 from services.api.paging import PageOf
-from services.api.plain_text import check_text
-from services.api.uploads import Form, form_of
+from services.api.uploads import form_of
 from shared import ids
 from shared.batches import service as batch_service
 from shared.directories import service as directory_service
 from shared.directories.model import DirectoryFile
 from shared.directories.service import EntryFilters
-from shared.errors import InvalidInput
 from shared.files import service as file_service
 
 router = APIRouter(tags=["directory files"])
 BASE = "/api/v1/beta/directories/{directory_id}/files"
 ONE = BASE + "/{directory_file_id}"
-UPLOAD = form_of("upload_file", "display_name", "unique_id", "external_file_id", "metadata")
+UPLOAD = form_of(FILE_FIELD, "display_name", "unique_id", "external_file_id", "metadata")
 
 NO_ID = UUID(int=0)
 
@@ -141,32 +139,8 @@ async def upload(
     door: TheDoor,
 ) -> EntryOut:
     """Upload into the directory. The same bytes under the same unique_id again: the file that is there."""
-    directory = await directory_service.get_directory(
-        uow, project_id, ids.parse(ids.Kind.DIRECTORY, directory_id)
-    )
-    directory_service.insist_on_uploads(directory)
-    form = Form(request, file_field="upload_file", max_bytes=door.max_upload_bytes)
-    # The head of the form comes as slowly as the client likes: no transaction waits for it (law 2).
-    await uow.commit()
-    await door.space.insist(request.headers.get("content-length"))
-    part = await form.open_file()
-    name = file_service.clean_name(part.name)
-    async with file_service.receive(uow, storage, project_id, part.chunks) as stored:
-        await form.rest()
-        metadata = _metadata(form.fields.get("metadata"))
-        file = await file_service.add_file(uow, project_id, stored, name=name)
-        entry = await directory_service.add_entry(
-            uow,
-            directory,
-            file,
-            display_name=form.fields.get("display_name") or None,
-            unique_id=form.fields.get("unique_id") or None,
-            external_file_id=form.fields.get("external_file_id") or None,
-            metadata=metadata,
-        )
-        if entry.file_id != file.id:
-            await file_service.drop_file(uow, storage, file)
-    return show(entry)
+    wanted = ids.parse(ids.Kind.DIRECTORY, directory_id)
+    return show(await receive_entry(request, uow, storage, door, project_id=project_id, directory_id=wanted))
 
 
 @router.post(BASE, status_code=201)
@@ -255,17 +229,3 @@ def _place(directory_id: str, directory_file_id: str) -> tuple[UUID, UUID]:
         ids.parse(ids.Kind.DIRECTORY, directory_id),
         ids.parse(ids.Kind.DIRECTORY_FILE, directory_file_id),
     )
-
-
-def _metadata(text: str | None) -> dict[str, Any] | None:
-    """The form field `metadata`: a JSON object as text."""
-    if not text:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise InvalidInput("The field 'metadata' must be a JSON object.")
-    check_text(found, "metadata")
-    return found

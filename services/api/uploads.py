@@ -124,12 +124,18 @@ class Form:
 
     async def open_file(self) -> FilePart:
         """The file, as soon as its head is there. A form without one is `InvalidInput`."""
+        if (part := await self.next_file()) is not None:
+            return part
+        raise InvalidInput(f"The form has no part named {self._file_field!r}.")
+
+    async def next_file(self) -> FilePart | None:
+        """The file after the one that was read, of a form that may have several; None: there is no more."""
         while (head := await self._next_part()) is not None:
             name, file_name = head
             if name == self._file_field:
                 return FilePart(file_name or None, self._file_chunks())
             await self._take_field(name, is_file=file_name is not None)
-        raise InvalidInput(f"The form has no part named {self._file_field!r}.")
+        return None
 
     async def rest(self) -> None:
         """Read what follows the file. A second file is `InvalidInput`."""

@@ -62,7 +62,8 @@ async def stack(settings: Settings) -> Finding:
         return Finding("stack", f"no embedded one is installed here ({missing.name} is missing)", seen=False)
     live = await attach(settings.data_dir)
     if live is not None:
-        return Finding("stack", f"live at {live.base_url}")
+        console = f", console at {live.base_url}/console" if settings.console.enabled else ""
+        return Finding("stack", f"live at {live.base_url}{console}")
     data, detail = DataDir(settings.data_dir), f"none lives on {settings.data_dir}"
     if data.lock.is_taken():
         advice = f"It starts, stops, or does not answer; what its parts say is in {data.logs}."

@@ -32,7 +32,8 @@ def up(
         settings = load_settings(data_dir)
         workers = concurrency or settings.worker.concurrency
         async with make_stack(settings, host=host, port=port, concurrency=workers, log=complain) as stack:
-            _tell(welcome(stack.base_url, stack.project_key, stack.operator_key))
+            console = f"{stack.base_url}/console" if settings.console.enabled else None
+            _tell(welcome(stack.base_url, stack.project_key, stack.operator_key, console=console))
             await stack.wait()
 
     complain("starting; the first time takes some seconds longer")
@@ -56,14 +57,15 @@ def _tell(text: str) -> None:
         os.close(nowhere)
 
 
-def welcome(base_url: str, project_key: str, operator_key: str) -> str:
+def welcome(base_url: str, project_key: str, operator_key: str, *, console: str | None) -> str:
     """What a person needs to use the stack, with a snippet to paste."""
+    pages = "" if console is None else f"\n  console       {console} (sign in with the project key)"
     return f"""
 Batchmill is up. Ctrl-C stops it.
 
   base URL      {base_url}
   project key   {project_key}
-  operator key  {operator_key}
+  operator key  {operator_key}{pages}
 
   from llama_cloud import LlamaCloud
   client = LlamaCloud(base_url="{base_url}", api_key="{project_key}")

@@ -1,8 +1,10 @@
 """Why a batch does not move, or that it does: read from rows, changed by nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from shared.batches import repository
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
@@ -74,6 +76,21 @@ async def waiting_of(uow: UnitOfWork, batch: Batch | BatchView) -> dict[str, Any
     standing = await repository.standing(uow.session, batch.id)
     slots = await worker_service.slots_of(uow, JobType(batch.job_type).queue)
     return _waiting(batch, standing, slots=slots, broker_up=True)
+
+
+async def waiting_of_each(uow: UnitOfWork, batches: Sequence[BatchView]) -> dict[UUID, dict[str, Any] | None]:
+    """The same for each of these batches; as many statements as for one."""
+    open_ = [one for one in batches if not BATCH_MOVES.is_final(BatchStatus(one.status))]
+    if not open_:
+        return {}
+    standings = await repository.standings(uow.session, [one.id for one in open_])
+    queues = {JobType(one.job_type).queue for one in open_}
+    slots = {queue: await worker_service.slots_of(uow, queue) for queue in queues}
+    return {
+        one.id: _waiting(one, standings[one.id], slots=slots[JobType(one.job_type).queue], broker_up=True)
+        for one in open_
+        if one.id in standings
+    }
 
 
 def _waiting(

@@ -121,9 +121,14 @@ class Standing:
 
 async def standing(session: AsyncSession, batch_id: UUID) -> Standing:
     """How the batch stands; a few hundred rows are read at most."""
+    return (await standings(session, [batch_id]))[batch_id]
+
+
+async def standings(session: AsyncSession, batch_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """The same for each of these batches, in one statement."""
     found = await session.execute(
         text(
-            "SELECT c.taken, c.expired, c.ready, c.later, c.waiting, c.ready_at, c.reason,"
+            "SELECT b.id, c.taken, c.expired, c.ready, c.later, c.waiting, c.ready_at, c.reason,"
             " b.total - b.fed_seq, l.wait,"
             " CASE WHEN l.hold_until > now() THEN coalesce(l.hold_reason, 'MAINTENANCE') END,"
             " CASE WHEN l.hold_until > now() AND isfinite(l.hold_until) THEN l.hold_until END"
@@ -135,11 +140,12 @@ async def standing(session: AsyncSession, batch_id: UUID) -> Standing:
             "  count(*) FILTER (WHERE state = 'WAITING') AS waiting,"
             "  min(due_at) FILTER (WHERE state = 'READY' AND due_at > now()) AS ready_at,"
             "  max(reason) FILTER (WHERE state IN ('READY', 'WAITING')) AS reason"
-            "  FROM chunks WHERE batch_id = b.id AND state <> 'DONE') c WHERE b.id = :b"
+            "  FROM chunks WHERE batch_id = b.id AND state <> 'DONE') c"
+            " WHERE b.id = ANY(CAST(:b AS uuid[]))"
         ),
-        {"b": batch_id},
+        {"b": list(batch_ids)},
     )
-    return Standing(*found.one())
+    return {batch_id: Standing(*columns) for batch_id, *columns in found}
 
 
 async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) -> bool:
@@ -306,22 +312,33 @@ async def results(
 
 async def progress(session: AsyncSession, batch_id: UUID) -> Progress:
     """The sums of the batch and of its chunks in one snapshot; nothing is counted over all files."""
-    row = await session.execute(
+    return (await progresses(session, [batch_id]))[batch_id]
+
+
+async def progresses(session: AsyncSession, batch_ids: Sequence[UUID]) -> dict[UUID, Progress]:
+    """The same for each of these batches, in one statement."""
+    rows = await session.execute(
         text(
-            "SELECT b.total, b.unmapped,"
+            "SELECT b.id,"
+            " extract(epoch FROM coalesce(b.finished_at, now()) - coalesce(b.started_at, b.created_at)),"
+            " b.total, b.unmapped,"
             " b.total - b.unmapped - b.ok - b.failed - b.cancelled - c.ended - c.held,"
-            " c.held, b.ok + c.ok, b.failed + c.failed, b.cancelled + c.cancelled, b.reused,"
-            " extract(epoch FROM coalesce(b.finished_at, now()) - coalesce(b.started_at, b.created_at))"
+            " c.held, b.ok + c.ok, b.failed + c.failed, b.cancelled + c.cancelled, b.reused"
             " FROM batches b, LATERAL (SELECT"
             "  coalesce(sum(ok + failed + cancelled), 0) AS ended, coalesce(sum(ok), 0) AS ok,"
             "  coalesce(sum(failed), 0) AS failed, coalesce(sum(cancelled), 0) AS cancelled,"
             "  coalesce(sum(size) FILTER (WHERE state = 'TAKEN'), 0) AS held"
-            "  FROM chunks WHERE batch_id = b.id) c WHERE b.id = :b"
+            "  FROM chunks WHERE batch_id = b.id) c WHERE b.id = ANY(CAST(:b AS uuid[]))"
         ),
-        {"b": batch_id},
+        {"b": list(batch_ids)},
     )
-    *counts, seconds = row.one()
-    total, unmapped, pending, running, completed, failed, cancelled, reused = map(int, counts)
+    return {
+        batch_id: _progress(seconds, [int(count) for count in counts]) for batch_id, seconds, *counts in rows
+    }
+
+
+def _progress(seconds: float, counts: Sequence[int]) -> Progress:
+    total, unmapped, pending, running, completed, failed, cancelled, reused = counts
     return Progress(
         total,
         unmapped,

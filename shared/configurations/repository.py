@@ -54,6 +54,16 @@ async def named(
     return (await session.scalars(rows)).one_or_none()
 
 
+async def names(
+    session: AsyncSession, project_id: UUID, configuration_ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """What these configurations are called, deleted ones too."""
+    rows = select(Configuration.id, Configuration.name).where(
+        Configuration.project_id == project_id, Configuration.id.in_(configuration_ids)
+    )
+    return {row.id: row.name for row in await session.execute(rows)}
+
+
 async def page(
     session: AsyncSession,
     project_id: UUID,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,6 +34,7 @@ __all__ = [
     "delete_configuration",
     "get_configuration",
     "list_configurations",
+    "names_of",
     "resolve",
     "resolve_extract_request",
     "resolve_request",
@@ -99,6 +101,20 @@ async def list_configurations(
         after=after,
         count=count,
     )
+
+
+async def names_of(uow: UnitOfWork, project_id: UUID, configuration_ids: Sequence[str]) -> Mapping[str, str]:
+    """What these configurations are called, presets and deleted ones too, by the ids as they were given. One
+    that is gone has no name."""
+    found = {one: PRESETS[one].name for one in configuration_ids if one in PRESETS}
+    saved: dict[str, UUID] = {}
+    for one in configuration_ids:
+        with suppress(NotFound):
+            saved[one] = parse(Kind.CONFIGURATION, one)
+    if saved:
+        names = await repository.names(uow.session, project_id, list(saved.values()))
+        found |= {one: names[of] for one, of in saved.items() if of in names}
+    return found
 
 
 async def change_configuration(

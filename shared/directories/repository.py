@@ -71,6 +71,14 @@ async def find(session: AsyncSession, directory_id: UUID) -> Directory | None:
     return (await session.scalars(rows)).one_or_none()
 
 
+async def names(session: AsyncSession, project_id: UUID, directory_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What these directories are called, deleted ones too."""
+    rows = select(Directory.id, Directory.name).where(
+        Directory.project_id == project_id, Directory.id.in_(directory_ids)
+    )
+    return {row.id: row.name for row in await session.execute(rows)}
+
+
 async def page_references(
     session: AsyncSession, project_id: UUID | None, *, size: int, after: UUID | None, count: bool
 ) -> Page[Directory]:

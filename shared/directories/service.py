@@ -36,6 +36,7 @@ __all__ = [
     "list_references",
     "lock_for_move",
     "move_entry",
+    "names_of",
     "open_directory",
 ]
 
@@ -79,6 +80,11 @@ async def get_directory(uow: UnitOfWork, project_id: UUID, directory_id: UUID) -
     if found is None:
         raise NotFound(f"No directory has the id {show(Kind.DIRECTORY, directory_id)}.")
     return found
+
+
+async def names_of(uow: UnitOfWork, project_id: UUID, directory_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    """What these directories of the project are called, deleted ones too; one that is gone has no name."""
+    return await repository.names(uow.session, project_id, directory_ids)
 
 
 async def list_directories(

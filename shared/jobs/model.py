@@ -47,6 +47,14 @@ class Job(Base):
             "id",
             postgresql_where=text("error_code IS NOT NULL"),
         ),
+        # The failures of one batch, by code; it too says nothing of a job that ends well.
+        Index(
+            "ix_jobs_batch_failed",
+            "batch_id",
+            "seq",
+            postgresql_include=["error_code"],
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
         Index("ix_jobs_parse_job", "parse_job_id", postgresql_where=text("parse_job_id IS NOT NULL")),
         {
             "postgresql_with": {

@@ -69,3 +69,15 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     requests_per_minute: Mapped[int | None]
     request_burst: Mapped[int | None]
+
+
+class ConsoleSession(Base):
+    """Somebody who signed in to the console with a key. The token in their cookie is stored as its SHA-256
+    only. The session opens what its key opens, and is over with the key, or at `expires_at`."""
+
+    __tablename__ = "console_sessions"
+
+    hash: Mapped[bytes] = mapped_column(primary_key=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = born()
+    expires_at: Mapped[datetime] = mapped_column(index=True)

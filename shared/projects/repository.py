@@ -17,6 +17,12 @@ _LIVE_KEY: Final = text(
     " requests_per_minute, request_burst FROM api_keys"
     " WHERE hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 )
+_HOLDER: Final = text(
+    "SELECT k.id, k.project_id, k.role, CAST(extract(epoch FROM k.expires_at - now()) AS float8),"
+    " k.requests_per_minute, k.request_burst FROM console_sessions s JOIN api_keys k ON k.id = s.key_id"
+    " WHERE s.hash = :hash AND s.expires_at > now()"
+    " AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
+)
 _BOOTSTRAP_LOCK = 0x626D_6B79  # 'bmky': any constant does, as long as every bootstrap takes the same
 
 
@@ -92,6 +98,40 @@ async def live_key(session: AsyncSession, digest: bytes) -> LiveKey | None:
     found = await session.execute(_LIVE_KEY, {"hash": digest})
     row = found.one_or_none()
     return None if row is None else LiveKey(*row)
+
+
+async def add_session(session: AsyncSession, digest: bytes, key_id: UUID, *, lasts_s: float) -> None:
+    """A session of the console, by the hash of its token."""
+    await session.execute(
+        text(
+            "INSERT INTO console_sessions (hash, key_id, expires_at)"
+            " VALUES (:h, :k, now() + make_interval(secs => CAST(:s AS float8)))"
+        ),
+        {"h": digest, "k": key_id, "s": lasts_s},
+    )
+
+
+async def holder_of_session(session: AsyncSession, digest: bytes) -> LiveKey | None:
+    """The key of a session that is not over, while the key opens something."""
+    found = await session.execute(_HOLDER, {"hash": digest})
+    row = found.one_or_none()
+    return None if row is None else LiveKey(*row)
+
+
+async def remove_session(session: AsyncSession, digest: bytes) -> None:
+    """End a session."""
+    await session.execute(text("DELETE FROM console_sessions WHERE hash = :h"), {"h": digest})
+
+
+async def remove_old_sessions(session: AsyncSession, *, limit: int) -> None:
+    """Forget sessions that are over, those first that have been for longest."""
+    await session.execute(
+        text(
+            "DELETE FROM console_sessions WHERE hash IN (SELECT hash FROM console_sessions"
+            "  WHERE expires_at <= now() ORDER BY expires_at LIMIT :n FOR UPDATE SKIP LOCKED)"
+        ),
+        {"n": limit},
+    )
 
 
 async def get(session: AsyncSession, project_id: UUID) -> Project | None:

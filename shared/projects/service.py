@@ -13,6 +13,7 @@ from shared.errors import InvalidInput, NotFound, Unauthenticated
 from shared.ids import Kind, parse, show
 from shared.projects import repository
 from shared.projects.model import ApiKey, Organization, Project, Role
+from shared.projects.repository import LiveKey
 
 MARKS = {Role.PROJECT: "bmk_", Role.OPERATOR: "bmo_"}
 SECRET_BYTES = 32
@@ -79,7 +80,7 @@ async def create_key(
         role=role,
         name=name,
         prefix=token[:SHOWN],
-        hash=_digest(token),
+        hash=digest_of(token),
         expires_at=expires_at,
     )
     return token, await repository.add_key(uow.session, row)
@@ -107,9 +108,14 @@ async def authenticate(uow: UnitOfWork, token: str | None) -> Caller:
     """The caller that holds `token`. No, unknown, revoked and expired keys: `Unauthenticated`."""
     if not token:
         raise Unauthenticated("No API key was sent. Send it as 'Authorization: Bearer <key>'.")
-    key = await repository.live_key(uow.session, _digest(token))
+    key = await repository.live_key(uow.session, digest_of(token))
     if key is None:
         raise Unauthenticated("This API key is unknown, revoked or expired.")
+    return caller_of(key)
+
+
+def caller_of(key: LiveKey) -> Caller:
+    """Who holds this key."""
     return Caller(
         project_id=key.project_id,
         role=Role(key.role),
@@ -212,6 +218,7 @@ def _organization(text: str | None) -> UUID | None:
     return None if text is None else parse(Kind.ORGANIZATION, text)
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """What is stored of a token."""
     # A fast hash is enough: the token is 256 random bits, not a word someone chose.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

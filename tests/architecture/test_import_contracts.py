@@ -48,6 +48,8 @@ BREAKS = [
     ("export", "services/api/export/names.py", "import services.api.export.lines"),
     ("export", "services/api/export/offence.py", ""),
     ("admin-pages", "services/api/admin/keys.py", "import services.api.admin.projects"),
+    ("console", "services/api/console/batch.py", "import services.api.console.overview"),
+    ("console", "services/api/console/drawing.py", "import services.api.console.visitors"),
     ("worker", "services/worker/engines/offence.py", "import services.worker.runtime"),
     ("worker", "services/worker/runtime.py", "import services.worker.tasks.work"),
     ("worker", "services/worker/offence.py", ""),

@@ -83,6 +83,24 @@ def test_no_tracked_file_tells_where_it_was_written(trace: str) -> None:
     assert not told
 
 
+def test_what_is_no_code_is_packaged_with_it() -> None:
+    """Templates, scripts and styles: a wheel has of them what the patterns name, and nothing else."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    packaged = {
+        relative(path)
+        for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    other = {
+        relative(path)
+        for path in tracked()
+        if relative(path).startswith(("services/", "shared/")) and path.suffix != ".py"
+    }
+    assert other
+    assert other - packaged == set()
+
+
 def test_no_tracked_file_is_large() -> None:
     """A clone is source and a few samples."""
     mebibyte = 1 << 20

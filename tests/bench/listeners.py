@@ -8,6 +8,7 @@ the rows of its events; then the CPU and memory of the API under listeners that 
 
 import argparse
 import asyncio
+import math
 import random
 import tempfile
 import threading
@@ -29,11 +30,15 @@ ENV: Final = {"BATCHMILL_API__LISTENERS_PER_KEY": "5000"}
 
 class Listening:
     """One listener, which comes again with the last id it has until the batch is final. It is cut off by
-    itself when it heard nothing for as long as the next of the `pauses`."""
+    itself at the first event after each of the `pauses`."""
 
     def __init__(self, url: str, key: str, batch_id: str, pauses: Sequence[float] = ()) -> None:
         self._url = f"{url}/api/v2/batches/{batch_id}/events"
-        self._headers = {"authorization": f"Bearer {key}"}
+        self._http = httpx.Client(
+            headers={"authorization": f"Bearer {key}"},
+            verify=url.startswith("https"),
+            timeout=httpx.Timeout(30, read=SILENCE_S),
+        )
         self._pauses = list(pauses)
         self.known: int | None = None
         self.heard: list[Event] = []
@@ -43,29 +48,26 @@ class Listening:
 
     def run(self) -> None:
         """Until the last event."""
-        while not self._listen():
-            time.sleep(0.05)
+        with self._http:
+            while not self._listen():
+                time.sleep(0.05)
 
     def _listen(self) -> bool:
         """One connection; answers whether the batch is over."""
         known = {} if self.known is None else {"last-event-id": str(self.known)}
-        silence = self._pauses.pop() if self._pauses else SILENCE_S
-        connections = self.connections
         try:
-            with (
-                httpx.Client(timeout=httpx.Timeout(30, read=silence)) as http,
-                http.stream("GET", self._url, headers={**self._headers, **known}) as found,
-            ):
+            with self._http.stream("GET", self._url, headers=known) as found:
                 if found.status_code != httpx.codes.OK:
                     return found.status_code == httpx.codes.NO_CONTENT
                 self.connections += 1
+                ends = time.monotonic() + (self._pauses.pop() if self._pauses else math.inf)
                 for event in parsed(found.iter_bytes()):
                     if event is not None and self._hear(event):
                         return True
+                    if time.monotonic() > ends:
+                        return False
         except httpx.HTTPError:
-            if silence < SILENCE_S and connections == self.connections:
-                # The server is too busy to answer so soon.
-                self._pauses.append(silence * 2)
+            return False
         return False
 
     def _hear(self, event: Event) -> bool:
@@ -172,7 +174,7 @@ def main() -> None:
     asked.add_argument("--listeners", type=int, default=20)
     asked.add_argument("--reconnects", type=int, default=50)
     asked.add_argument("--files", type=int, default=600)
-    asked.add_argument("--rate", type=int, default=600, help="files a minute, while listeners are cut off")
+    asked.add_argument("--rate", type=int, default=400, help="files a minute, while listeners are cut off")
     asked.add_argument("--idle", type=int, default=2_000)
     asked.add_argument("--batches", type=int, default=20)
     asked.add_argument("--seconds", type=float, default=30.0)
@@ -183,6 +185,8 @@ def main() -> None:
             operator = Operator(stack)
             with operator.http, operator.limited(jobs_per_minute=given.rate):
                 print(cut_off(stack, given.listeners, given.reconnects, given.files), flush=True)
+            if not given.idle:
+                return
             operator = Operator(stack)
             with operator.http, operator.limited(hold={"reason": "nothing is to move", "until": None}):
                 quiet = [

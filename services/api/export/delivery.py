@@ -23,13 +23,17 @@ class Form(Protocol):
 
 
 class Delivery:
-    """What is sent of an export. With a `tag` what it learns is kept for others who ask for the same."""
+    """What is sent of an export. With a `tag` what it learns is kept for others who ask for the same.
+
+    What others learned is used for a part alone. The whole is made without it, and tells no length before: a
+    result that the storage has lost since then is an error of its file, and not of the answer.
+    """
 
     def __init__(self, form: Form, kept: KnownExports, tag: str | None) -> None:
         self._form = form
         self._kept = kept
         self._tag = tag
-        self._known = (None if tag is None else kept.find(tag)) or form.nothing()
+        self._known = form.nothing()
 
     @property
     def length(self) -> int | None:
@@ -40,12 +44,17 @@ class Delivery:
     async def measure(self, enough: Callable[[], Awaitable[bool]]) -> bool:
         """Learn how long the whole is by making what was not made yet, and throwing it away; False when it
         was `enough` before. What was learned is kept: the next one goes on there."""
+        if self._tag is not None:
+            self._known = self._kept.find(self._tag) or self._known
         try:
             while self.length is None:
                 if await enough():
                     return False
                 async for _ in self._part(len(self._known.lengths)):
                     pass
+        except ExportChanged:
+            self._forget()
+            raise
         finally:
             self._keep()
         return True
@@ -64,9 +73,7 @@ class Delivery:
                             yield wanted
                 part += 1
         except ExportChanged:
-            if self._tag is not None:
-                self._kept.forget(self._tag)
-            self._tag = None
+            self._forget()
             raise
         finally:
             self._keep()
@@ -85,6 +92,11 @@ class Delivery:
             known.settle(length)
         elif told != length:
             raise ExportChanged(f"part {number} is shorter than it was")
+
+    def _forget(self) -> None:
+        if self._tag is not None:
+            self._kept.forget(self._tag)
+        self._tag = None
 
     def _keep(self) -> None:
         self._known.undo()

@@ -61,6 +61,18 @@ class Known:
         made.flags, made._settled = self.flags[:], self._settled
         return made
 
+    def goes_on_from(self, other: "Known") -> bool:
+        """Whether it says all that the other one says, and more."""
+        parts, files, lines = len(other.lengths), len(other.flags), len(other.lines)
+        return (
+            len(self.lengths) > parts
+            and self.lengths[:parts] == other.lengths
+            and self.lines[:lines] == other.lines
+            and self.flags[:files] == other.flags
+            and self.crcs[:files] == other.crcs
+            and self.names[:files] == other.names
+        )
+
     def start_of(self, part: int) -> int:
         """Where a part begins whose predecessors are known."""
         return sum(self.lengths[:part])
@@ -90,9 +102,9 @@ class KnownExports:
         return found.copy()
 
     def keep(self, tag: str, known: Known) -> None:
-        """Keep it, unless more is known already."""
+        """Keep it, unless the same and more is known already."""
         kept = self._kept.get(tag)
-        if kept is None or len(kept.lengths) < len(known.lengths):
+        if kept is None or not kept.goes_on_from(known):
             self._kept[tag] = known
         self._kept.move_to_end(tag)
         while len(self._kept) > 1 and sum(one.files for one in self._kept.values()) > MOST_FILES:

@@ -63,5 +63,3 @@ async def test_an_export_is_not_made_for_it(
     assert "content-length" not in first.headers
     whole = await http.get(path, params=params)
     assert whole.headers["etag"] == first.headers["etag"]
-    known = await http.head(path, params=params)
-    assert int(known.headers["content-length"]) == len(whole.content)
