@@ -1,6 +1,6 @@
 """`make bench`: the figures of this project beside its peers.
 
-    python -m tests.bench [--quick] [--write-docs] [NAME ...]
+    python -m tests.bench [--quick] [--write-docs [--measure-nothing]] [NAME ...]
 
 Without names, all of them but `long`. Each prints what it measured with its target; all go into
 `build/bench.json`, also when one fails. `--write-docs` writes `docs/benchmarks.md` and its chart from that
@@ -68,6 +68,7 @@ def run(name: str, book: Book, *, quick: bool, scale: float) -> bool:
     """Measure one figure in a house of its own; whether it could be measured."""
     bench = EVERY[name]
     print(f"({name}) {bench.title}", flush=True)
+    book.begin(name)
     started = time.monotonic()
     try:
         inside(partial(_measured, bench, book), quick=quick, scale=scale, settings=bench.settings)
@@ -90,11 +91,16 @@ def main() -> None:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="of all files; 0.02 only tries whether it works"
     )
-    parser.add_argument("--write-docs", action="store_true", help="only, or after the figures that are named")
+    parser.add_argument("--write-docs", action="store_true", help="of all that build/bench.json holds")
+    parser.add_argument("--measure-nothing", action="store_true", help="only write the docs")
     options = parser.parse_args()
     if unknown := set(options.names) - set(EVERY):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(EVERY)}")
-    names = options.names or [name for name, bench in EVERY.items() if bench.usual]
+    names = (
+        []
+        if options.measure_nothing
+        else options.names or [name for name, bench in EVERY.items() if bench.usual]
+    )
     if "a" in names and not peer.is_there():
         raise SystemExit(f"{peer.PYTHON} is not there; 'make bench' makes it")
     book = Book(JSON, quick=options.quick, scale=options.scale)

@@ -37,7 +37,7 @@ class Costs:
 
 def measure(house: House, book: Book) -> None:
     """Runs without a snapshot, then runs under one that is open all the while."""
-    files, rounds = (60_000, 3) if house.quick else (200_000, 5)
+    files, rounds = (60_000, 2) if house.quick else (200_000, 5)
     files = house.sized(files)
     directory = house.folder_of(files)
     configuration = house.configuration()
@@ -79,7 +79,7 @@ def costs_of(house: House, directory: str, configuration: str, files: int) -> Co
 def _under_a_snapshot(
     house: House, directory: str, configuration: str, files: int
 ) -> tuple[list[Costs], float]:
-    lasts = (20 if house.quick else 300) * house.scale
+    lasts = (10 if house.quick else 300) * house.scale
     found: list[Costs] = []
     with Rows(house.stack.database_url) as reader:
         reader.do("SET idle_in_transaction_session_timeout = 0")

@@ -22,7 +22,7 @@ WARM: Final = 1_000
 
 def measure(house: House, book: Book) -> None:
     """All rounds, then the rates and the ratios of each round."""
-    files, rounds = (60_000, 3) if house.quick else (200_000, 5)
+    files, rounds = (60_000, 2) if house.quick else (200_000, 5)
     files = house.sized(files)
     directory, warm = house.folder_of(files), house.folder_of(WARM)
     configuration = house.configuration()

@@ -13,7 +13,7 @@ COUNTS: Final = (1, 2, 4)
 
 def measure(house: House, book: Book) -> None:
     """All counts in each round; each has the same seconds of waiting to do."""
-    each, rounds = (200, 3) if house.quick else (500, 5)
+    each, rounds = (100, 2) if house.quick else (300, 5)
     each = house.sized(each)
     folders = {count: house.folder_of(each * count) for count in COUNTS}
     configuration = house.configuration()

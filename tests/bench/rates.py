@@ -17,10 +17,12 @@ LIMIT: Final = (
 
 
 def measure(house: House, book: Book) -> None:
-    """One batch under a limit, watched in windows that follow each other."""
+    """One batch under a limit, watched in windows that overlap: each begins a quarter of its length after the
+    one before."""
     window, rounds = (10.0, 3) if house.quick else (60.0, 5)
     window *= max(house.scale, 0.3)
-    files = int(PER_MINUTE / 60 * (window * rounds + 20))
+    lasts = window * (1 + (rounds - 1) / 4)
+    files = int(PER_MINUTE / 60 * (lasts + 20))
     directory, warm = house.folder_of(files), house.folder_of(100)
     configuration = house.configuration()
     with house.joined(1), house.joined(1), house.joined(1):
@@ -31,12 +33,12 @@ def measure(house: House, book: Book) -> None:
         batch = house.create(directory, configuration)
         time.sleep(SETTLED_S)
         began = house.rows.value("SELECT clock_timestamp()")
-        time.sleep(window * rounds + 1)
+        time.sleep(lasts + 1)
         house.cancel(batch)
-    step = house.rows.value("SELECT make_interval(secs => $1)", window)
+    step = house.rows.value("SELECT make_interval(secs => $1)", window / 4)
     off = []
     for turn in range(rounds):
-        ended = house.rows.value(ENDED, batch, began + turn * step, began + (turn + 1) * step)
+        ended = house.rows.value(ENDED, batch, began + turn * step, began + (turn + 4) * step)
         off.append(abs(ended / (PER_MINUTE / 60 * window) - 1) * 100)
     conditions: dict[str, Any] = {"jobs_per_minute": PER_MINUTE, "workers": WORKERS, "window_s": window}
     name = f"distance from a rate over {window:.0f} s, {WORKERS} workers"

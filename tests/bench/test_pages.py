@@ -25,8 +25,12 @@ def test_a_figure_is_the_median_and_is_judged_by_its_target() -> None:
 def test_the_book_keeps_what_was_measured_before_and_replaces_what_is_new(tmp_path: Path) -> None:
     path = tmp_path / "build" / "bench.json"
     first = Book(path)
-    first.add(figure("one", [1.0], "s"), figure("two", [2.0], "s"))
+    first.begin("a")
+    first.add(figure("one", [1.0], "s"))
+    first.begin("b")
+    first.add(figure("two", [2.0], "s"), figure("of another size", [2.0], "s"))
     second = Book(path, quick=True)
+    second.begin("b")
     second.add(figure("two", [3.0], "s"))
     told = {entry["name"]: entry for entry in json.loads(path.read_text())}
     assert {name: entry["value"] for name, entry in told.items()} == {"one": 1.0, "two": 3.0}

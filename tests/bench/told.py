@@ -59,12 +59,18 @@ class Book:
         today = date.today().isoformat()  # noqa: DTZ011 - for people
         self._said = {"quick": quick, "scale": scale, "on": today, "cores": os.cpu_count()}
         self._kept: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+        self._bench = ""
         self.figures: list[Figure] = []
+
+    def begin(self, bench: str) -> None:
+        """What follows is of this part of the bench; what an earlier run told of it is forgotten."""
+        self._bench = bench
+        self._kept = [one for one in self._kept if one["conditions"].get("bench") != bench]
 
     def add(self, *figures: Figure) -> None:
         """Print and write."""
         for one in figures:
-            one.conditions.update(self._said)
+            one.conditions.update(self._said, bench=self._bench)
             self.figures.append(one)
             print(f"  {one.line()}", flush=True)
         self.write()
