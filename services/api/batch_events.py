@@ -48,7 +48,16 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Events, until the batch is final. `data` is one `EventOut` in JSON.",
         "content": {
             MEDIA_TYPE: {
-                "schema": {"type": "string"},
+                # Of one event; the stream has many.
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string", "pattern": "^[0-9]+$"},
+                        "event": {"type": "string"},
+                        "data": {"type": "string", "contentMediaType": "application/json"},
+                    },
+                    "required": ["id", "event", "data"],
+                },
                 "examples": {
                     "progress": {
                         "summary": "Two events, and a sign of life between them",

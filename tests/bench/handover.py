@@ -240,11 +240,11 @@ def told(question: str, costs: Sequence[Cost], files: int) -> Iterator[dict[str,
     ):
         yield {
             "name": f"handover: {question} of {files:,} files, {what}",
-            "value": round(statistics.median(values), 1),
+            "value": round(statistics.median(values), 3),
             "unit": unit,
             "target": None,
             "met": None,
-            "runs": [round(one, 1) for one in values],
+            "runs": [round(one, 3) for one in values],
             "conditions": conditions,
         }
     one = sorted(costs, key=lambda cost: cost.seconds)[len(costs) // 2]

@@ -85,7 +85,11 @@ async def put(
     return RetentionBody(**asdict(after))
 
 
-@router.post(ONE + "/purge", status_code=202)
+@router.post(
+    ONE + "/purge",
+    status_code=202,
+    responses={200: {"model": PurgeOut, "description": "It was asked for before; how far it is."}},
+)
 async def purge(
     uow: Uow, who: TheOperator, caller: TheCaller, project_id: str, response: Response
 ) -> PurgeOut:

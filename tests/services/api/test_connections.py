@@ -238,16 +238,15 @@ async def test_five_hundred_at_once_are_all_answered(api_url: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("HEAD", "/health", "GET"),
-        ("POST", "/health", "GET"),
-        ("OPTIONS", DIRECTORIES, "GET, POST"),
-        ("TRACE", DIRECTORIES, "GET, POST"),
-        ("PUT", FILES + "/fil-x", "DELETE, GET"),
-        ("DELETE", "/api/v2/batches/bat-x", "GET, PATCH"),
-        ("PROPFIND", DIRECTORIES, "GET, POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("OPTIONS", DIRECTORIES, "GET, HEAD, POST"),
+        ("TRACE", DIRECTORIES, "GET, HEAD, POST"),
+        ("PUT", FILES + "/fil-x", "DELETE, GET, HEAD"),
+        ("DELETE", "/api/v2/batches/bat-x", "GET, HEAD, PATCH"),
+        ("PROPFIND", DIRECTORIES, "GET, HEAD, POST"),
         ("PUT", DIRECTORIES + "/dir-x/files/upload", "POST"),
         ("PUT", "/api/v2/parse/upload", "POST"),
-        ("PUT", DIRECTORIES + "/dir-x/files/dfl-x", "DELETE, GET, PATCH"),
+        ("PUT", DIRECTORIES + "/dir-x/files/dfl-x", "DELETE, GET, HEAD, PATCH"),
     ],
 )
 async def test_another_method_is_told_which_there_are(
