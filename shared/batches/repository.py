@@ -149,15 +149,24 @@ async def standings(session: AsyncSession, batch_ids: Sequence[UUID]) -> dict[UU
 
 
 async def too_many_files(session: AsyncSession, directory_id: UUID, cap: int) -> bool:
-    """Does the directory hold more than `cap` files? Reads at most `cap + 1` index entries."""
+    """Does the directory hold more than `cap` files?
+
+    Positions are unique, so their span tells at once of most directories that it does not. Else at most
+    `cap + 1` index entries are read, and rows only where there are so many, of which some were deleted.
+    """
     found = await session.execute(
         text(
-            "SELECT true FROM directory_files WHERE directory_id = :d AND deleted_at IS NULL"
-            " ORDER BY pos OFFSET :cap LIMIT 1"
+            "SELECT CASE"
+            " WHEN (SELECT max(pos) - min(pos) FROM directory_files WHERE directory_id = :d)"
+            "  < CAST(:cap AS bigint) THEN false"
+            " WHEN NOT EXISTS (SELECT FROM directory_files WHERE directory_id = :d"
+            "  ORDER BY pos OFFSET :cap LIMIT 1) THEN false"
+            " ELSE EXISTS (SELECT FROM directory_files WHERE directory_id = :d AND deleted_at IS NULL"
+            "  ORDER BY pos OFFSET :cap LIMIT 1) END"
         ),
         {"d": directory_id, "cap": cap},
     )
-    return found.scalar_one_or_none() is True
+    return bool(found.scalar_one())
 
 
 async def reads(session: AsyncSession, directory_id: UUID) -> UUID | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.batches import repository as batch_repository
 from shared.batches import service as batch_service
 from shared.db.repository import Page
 from shared.errors import InvalidInput
@@ -14,6 +15,7 @@ from shared.jobs import service as job_service
 from shared.lanes import service as lane_service
 from shared.lanes.limits import Hold
 from shared.queue.messages import Dispatch, Work
+from shared.wiring import Resources
 from tests.shared.batches.by_hand import (
     KIND,
     OPEN,
@@ -25,6 +27,7 @@ from tests.shared.batches.by_hand import (
     opened,
     status_of,
 )
+from tests.shared.conftest import Mill, make_mill
 
 
 async def test_concurrency_is_never_passed_however_many_dispatch(mill: Any) -> None:
@@ -287,3 +290,27 @@ async def test_an_open_lane_reports_a_page_of_jobs_as_before(mill: Any) -> None:
         )
     assert isinstance(page, Page)
     assert [view.status for view in page.items] == ["PENDING"]
+
+
+async def test_the_files_of_a_directory_are_counted_against_the_limit_of_a_batch(
+    mill: Mill, resources: Resources
+) -> None:
+    async def beyond() -> list[bool]:
+        async with resources.unit_of_work() as uow:
+            return [
+                await batch_repository.too_many_files(uow.session, mill.directory_id, cap)
+                for cap in (0, 1, 2, 3, 4, 1_000)
+            ]
+
+    assert await beyond() == [False] * 6
+    await mill.add_files(2)
+    # The places of a directory's files are not next to each other when others upload at the same time.
+    await (await make_mill(resources)).add_files(5)
+    await mill.add_files(1)
+    assert await beyond() == [True, True, True, False, False, False]
+    await mill.sql(
+        "UPDATE directory_files SET deleted_at = now() WHERE id ="
+        " (SELECT id FROM directory_files WHERE directory_id = :d ORDER BY pos LIMIT 1)",
+        d=mill.directory_id,
+    )
+    assert await beyond() == [True, True, False, False, False, False]
