@@ -1,5 +1,6 @@
 """Messages doubled, lost and late; processes killed; the broker away. One stack of real processes."""
 
+import contextlib
 import os
 import signal
 import time
@@ -7,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 import redis
 
+from services.worker.app import LEAVES_WITHIN_S
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import Advance, Dispatch, Work
 
@@ -83,6 +86,21 @@ def test_rule_12_without_upkeep_a_lost_message_is_rung_by_nobody(stack: Any) -> 
         time.sleep(NOBODY_COMES_S)
         assert stack.done_of(batch_id) == 0, "the control: nobody else looks for what is due"
     assert stack.wait_final(batch_id) == "COMPLETED"
+
+
+def test_a_worker_leaves_although_a_process_of_its_pool_stands_still(stack: Any) -> None:
+    first, *children = stack.pids("worker")
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    worker = psutil.Process(first)
+    worker.terminate()
+    worker.wait(timeout=LEAVES_WITHIN_S + 20)
+    for pid in children:
+        # They were to die with it, and did.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(timeout=20)
+    batch_id = stack.open_batch(some_files(5, size=2_000))
+    assert stack.wait_final(batch_id) == "COMPLETED", "another one took its place"
 
 
 @pytest.mark.parametrize("children_only", [True, False])
