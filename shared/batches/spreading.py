@@ -24,6 +24,14 @@ _KNOWN = (
 )
 
 
+# Asked for one by one and not joined: so the planner knows that there is one place to read from, and reads a
+# page of the index. Of a join it would sort all that is left of the directory.
+_FILES = (
+    "SELECT f.* FROM directory_files f WHERE f.directory_id = (SELECT source_directory_id FROM b)"
+    " AND f.pos > (SELECT cursor_pos FROM b) AND f.pos <= (SELECT last_pos FROM b) ORDER BY f.pos LIMIT :n"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """What a page came to: `scanned` source files (fewer than `PAGE`: the directory was read), `opened` jobs
@@ -45,12 +53,7 @@ async def spread_page(session: AsyncSession, batch_id: UUID, *, recipe: bytes | 
     found = await session.execute(
         text(
             "WITH b AS (SELECT * FROM batches WHERE id = :b),"
-            # Asked for one by one and not joined: so the planner knows that there is one place to read from,
-            # and reads a page of the index. Of a join it would sort all that is left of the directory.
-            " page AS MATERIALIZED (SELECT f.* FROM directory_files f"
-            "  WHERE f.directory_id = (SELECT source_directory_id FROM b)"
-            "  AND f.pos > (SELECT cursor_pos FROM b) AND f.pos <= (SELECT last_pos FROM b)"
-            "  ORDER BY f.pos LIMIT :n),"
+            f" page AS MATERIALIZED ({_FILES}),"
             " made AS (INSERT INTO jobs (project_id, job_type, batch_id, seq, directory_file_id, file_id,"
             "   name, size_bytes, sha256, status, error_message, finished_at, result_key, pages, engine,"
             "   reused_from)"

