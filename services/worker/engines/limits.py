@@ -32,8 +32,8 @@ _GRACE_S: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """Caps for one file (design section 10), and how long a child is kept. Seconds, bytes, pages,
-    documents."""
+    """Caps for one file (design section 10), and how long a child is kept: for so many documents, and at
+    least until it has worked so long. Seconds, bytes, pages, documents."""
 
     wall_s: float = 300.0
     cpu_s: float = 300.0
@@ -42,6 +42,7 @@ class SandboxLimits:
     written_bytes: int = 512 * 2**20
     pages: int = 5_000
     documents_per_child: int = 200
+    seconds_per_child: float = 30.0
     start_s: float = 30.0
 
     def as_json(self) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Child:
         self.project_id = project_id
         self.served = 0
         """Documents it was given; counted by whoever gives them."""
+        self.worked_s = 0.0
+        """Seconds for which it had a document; counted by whoever gives them."""
         self.given_bytes = 0
         """What we put into its folder ourselves: not counted as written."""
         self.wants_copies = False

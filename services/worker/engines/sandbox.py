@@ -1,9 +1,9 @@
 """Reads untrusted documents in a killable child process (design section 5, protocol rule 26).
 
 One warm child serves many documents of one project, one at a time. It is replaced after it was killed or went
-over a cap, after `SandboxLimits.documents_per_child`, when it has grown, and when the project changes. A
-crash or a bomb ends one document with a code, never the worker. A child that somebody else kills costs its
-document nothing but time, unless the next one dies the same way.
+over a cap, when it has had as many documents and worked as long as `SandboxLimits` say, when it has grown,
+and when the project changes. A crash or a bomb ends one document with a code, never the worker. A child that
+somebody else kills costs its document nothing but time, unless the next one dies the same way.
 """
 
 import asyncio
@@ -134,10 +134,12 @@ class Sandbox:
     async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
         keep = False
         child.served += 1
+        began = time.perf_counter()
         try:
             verdict, result = await self._answer_of(child, request)
             keep = not verdict.child_is_lost and child.alive
         finally:
+            child.worked_s += time.perf_counter() - began
             # Also when cancelled: what the child is doing now is of no more use to anybody.
             if not keep:
                 await asyncio.shield(self._drop_child())
@@ -217,9 +219,14 @@ class Sandbox:
         return (
             child.alive
             and child.project_id == project_id
-            and child.served < self._limits.documents_per_child
+            and not self._is_used_up(child)
             and child.resident() < self._limits.memory_bytes * _GROWN
         )
+
+    def _is_used_up(self, child: Child) -> bool:
+        # By documents alone a child of short ones would spend a third of its life on starting.
+        limits = self._limits
+        return child.served >= limits.documents_per_child and child.worked_s >= limits.seconds_per_child
 
     async def _drop_child(self) -> None:
         child, self._child = self._child, None

@@ -80,6 +80,16 @@ def test_nothing_larger_than_the_limit_is_written_or_read() -> None:
     assert decode(bomb, max_bytes=11_000) == doc
 
 
+@pytest.mark.parametrize("size", [10, 2**20 - 200, 2**20, 3 * 2**20])
+def test_small_and_large_objects_are_packed_whole(size: int) -> None:
+    """What is small is packed at once and what is large on the way; both are one frame with a checksum."""
+    words = " ".join(str(number) for number in range(size // 6))
+    doc = ResultDocument("e", (Page(1, "first"), Page(2, words), Page(3, "last")))
+    blob = encode(doc)
+    assert zstandard.get_frame_parameters(blob).has_checksum
+    assert decode(blob) == doc
+
+
 @pytest.mark.parametrize("cut", [0, 1, 3, 20, -1, -5])
 def test_a_cut_object_is_damaged(cut: int) -> None:
     with pytest.raises(ResultUnreadable):

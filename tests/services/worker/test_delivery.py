@@ -1,0 +1,176 @@
+"""Results and ends on their way home beside the next document: their order, and what trouble costs."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from services.worker import delivery
+from services.worker.delivery import Delivery
+from shared.jobs.running import JobEnd
+from shared.storage.port import StorageDown
+
+LIMIT_S = 10.0
+
+
+class Store:
+    """Keeps what it gets, when it is let and unless it is told to fail."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failing: Exception | None = None
+        self.kept: dict[str, bytes] = {}
+
+    async def put_files(self, files: Mapping[str, Path]) -> None:
+        await self.open.wait()
+        if self.failing is not None:
+            raise self.failing
+        self.kept |= {key: path.read_bytes() for key, path in files.items()}
+        self.said.append("stored " + " ".join(files))
+
+
+class Home:
+    """A delivery, and what came home of it in which order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.said: list[str] = []
+        self.store = Store(self.said)
+        self.folder = folder
+        self.delivery = Delivery(self.store, self._write)
+
+    async def _write(self, ends: Sequence[JobEnd]) -> None:
+        self.said.append("told " + " ".join(str(end.result_key) for end in ends))
+
+    def made(self, key: str | None) -> None:
+        """A file has ended, with a result unless `key` is None."""
+        if key is not None:
+            result = self.folder / key
+            result.write_text(f"of {key}")
+            self.delivery.keep(key, result)
+        self.delivery.add(end_with(key))
+
+    @property
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+def end_with(key: str | None) -> JobEnd:
+    return JobEnd(
+        job_id=uuid4(),
+        status="FAILED" if key is None else "COMPLETED",
+        code=None,
+        message=None,
+        retryable=None,
+        result_key=key,
+        pages=1,
+        seconds=0.1,
+        engine="e",
+    )
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def keys(ends: Sequence[JobEnd]) -> list[str | None]:
+    return [end.result_key for end in ends]
+
+
+async def test_rows_are_told_after_all_results_are_stored_and_nothing_stays(home: Home) -> None:
+    for key in ("a", None, "b"):
+        home.made(key)
+    assert await home.delivery.start() is None
+    home.made("c")
+    ends, trouble = await home.delivery.last()
+    assert (keys(ends), trouble) == (["c"], None)
+    assert home.said == ["stored a b", "told a None b", "stored c"]
+    assert home.store.kept == {key: f"of {key}".encode() for key in "abc"}
+    assert home.left == []
+    assert keys((await home.delivery.last())[0]) == ["c"], "asked again, it says the same"
+
+
+async def test_the_next_file_is_not_kept_waiting_but_the_next_lot_is(home: Home) -> None:
+    home.store.open.clear()
+    home.made("a")
+    await asyncio.wait_for(home.delivery.start(), LIMIT_S)
+    home.made("b")
+    second = asyncio.create_task(home.delivery.start())
+    await asyncio.sleep(0.05)
+    assert not second.done()
+    assert home.said == []
+    home.store.open.set()
+    assert await asyncio.wait_for(second, LIMIT_S) is None
+    await home.delivery.last()
+    assert home.said == ["stored a", "told a", "stored b", "told b"]
+    assert home.delivery.storing_s >= 0.04
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StorageDown("away"), "STORAGE_DOWN: away"),
+        (OSError(28, "no space"), "SCRATCH: "),
+        (MemoryError(), "MEMORY: "),
+        (ValueError("a fault"), "STORAGE_DOWN: it failed"),
+    ],
+)
+async def test_what_is_not_stored_has_no_end_and_says_why(home: Home, error: Exception, words: str) -> None:
+    home.made("a")
+    await home.delivery.start()
+    await asyncio.sleep(0.05)
+    home.store.failing = error
+    home.made("b")
+    assert await home.delivery.start() is None
+    home.made("c")
+    trouble = await home.delivery.start()
+    assert trouble is not None
+    assert trouble.startswith(words)
+    home.store.failing = None
+    ends, trouble = await home.delivery.last()
+    assert (keys(ends), trouble) == (["c"], None), "what was made since is not lost"
+    assert home.said == ["stored a", "told a", "stored c"], "no row says that there is a result of b"
+    assert home.left == []
+
+
+async def test_trouble_with_the_last_lot_is_told(home: Home) -> None:
+    home.store.failing = StorageDown("away")
+    home.made("a")
+    assert await home.delivery.last() == ([], "STORAGE_DOWN: away")
+    assert await home.delivery.last() == ([], None)
+    assert (home.said, home.left) == ([], [])
+
+
+async def test_who_leaves_waits_no_longer_than_he_says(home: Home) -> None:
+    home.store.open.clear()
+    home.made("a")
+    await home.delivery.start()
+    home.made("b")
+    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=0.1), LIMIT_S)
+    assert ends == []
+    assert trouble is not None
+    assert "in time" in trouble
+    await home.delivery.close()
+    assert (home.said, home.left) == ([], [])
+
+
+async def test_closing_breaks_off_and_deletes_what_nobody_stored(home: Home) -> None:
+    home.store.open.clear()
+    for key in ("a", "b"):
+        home.made(key)
+    await home.delivery.start()
+    home.made("c")
+    await asyncio.sleep(0.02)
+    await asyncio.wait_for(home.delivery.close(), LIMIT_S)
+    home.store.open.set()
+    assert (home.said, home.left) == ([], [])
+
+
+async def test_a_lot_goes_out_four_times_a_second(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not home.delivery.is_due
+    monkeypatch.setattr(delivery, "EVERY_S", 0.0)
+    assert home.delivery.is_due
