@@ -35,14 +35,14 @@ class Delivery:
         """Seconds for which something was being stored."""
         self._storage = storage
         self._write = write
-        self._made: dict[str, Path] = {}
+        self._made: dict[str, Path | bytes] = {}
         self._waiting: list[JobEnd] = []
         self._stored: list[JobEnd] = []
         self._under_way: asyncio.Task[str | None] | None = None
         self._started_at = time.monotonic()
 
-    def keep(self, key: str, result: Path) -> None:
-        """A result that is to lie under `key` in the storage. It is ours from now on."""
+    def keep(self, key: str, result: Path | bytes) -> None:
+        """A result that is to lie under `key` in the storage. A file is ours from now on."""
         self._made[key] = result
 
     def add(self, end: JobEnd) -> None:
@@ -120,7 +120,8 @@ class Delivery:
 
     def _forget(self, keys: Sequence[str]) -> None:
         for key in keys:
-            self._made.pop(key).unlink(missing_ok=True)
+            if isinstance(made := self._made.pop(key), Path):
+                made.unlink(missing_ok=True)
 
 
 def trouble_of_ours(error: OSError | MemoryError) -> str:

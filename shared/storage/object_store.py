@@ -79,23 +79,23 @@ class ObjectStore:
             raise StorageDown(str(error)[:300]) from error
         return counted.size
 
-    async def put_files(self, files: Mapping[str, Path]) -> None:
-        """Store local files as blobs, by key: into a bucket some at a time, into a folder all of them on one
-        thread, since asking one for each would cost more than the storing."""
+    async def put_files(self, files: Mapping[str, Path | bytes]) -> None:
+        """Store local files, or bytes, as blobs, by key: into a bucket some at a time, into a folder all of
+        them on one thread, since asking one for each would cost more than the storing."""
         self._insist_on_folder()
         if self._folder is None:
             turn = asyncio.Semaphore(PUT_AT_ONCE)
 
-            async def put(key: str, path: Path) -> None:
+            async def put(key: str, source: Path | bytes) -> None:
                 async with turn:
-                    await self._put(key, path, size=path.stat().st_size)
+                    await self._put(key, source, size=_size_of(source))
 
             ended = await asyncio.gather(*(put(*one) for one in files.items()), return_exceptions=True)
             for error in ended:
                 if error is not None:
                     raise error
             return
-        size = sum(path.stat().st_size for path in files.values())
+        size = sum(map(_size_of, files.values()))
         some = next(iter(files), "nothing")
         try:
             await self._do(some, asyncio.to_thread(_put_all, self._store, files), size=size)
@@ -228,9 +228,13 @@ class _Counted:
             raise
 
 
-def _put_all(store: Any, files: Mapping[str, Path]) -> None:
-    for key, path in files.items():
-        obstore.put(store, key, path)
+def _size_of(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _put_all(store: Any, files: Mapping[str, Path | bytes]) -> None:
+    for key, source in files.items():
+        obstore.put(store, key, source)
 
 
 async def _pieces(found: Any, patience_s: float) -> AsyncIterator[bytes]:

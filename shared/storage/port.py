@@ -37,11 +37,11 @@ class BlobStorage(Protocol):
 
 
 class FileKeeper(Protocol):
-    """For whoever has many small files to store; apart from `BlobStorage`, since nobody else has."""
+    """For whoever has many small blobs to store; apart from `BlobStorage`, since nobody else has."""
 
-    async def put_files(self, files: Mapping[str, Path]) -> None:
-        """Store local files as blobs, by key, each whole or not at all. Raises `StorageDown` when one of
-        them is not stored; others may be. The files stay."""
+    async def put_files(self, files: Mapping[str, Path | bytes]) -> None:
+        """Store local files, or bytes, as blobs, by key, each whole or not at all. Raises `StorageDown` when
+        one of them is not stored; others may be. The files stay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
 
 
 def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], dict[str, Any]]:
-    path = reader.staged(reader.source.path)
+    given = reader.source.content
+    path = reader.staged(reader.source.path) if given is None else given
     if reader.source.kind != "pdf":
         return reader.read(path, select_pages(options, total=1, limit=reader.source.max_pages)), {"pages": 1}
     # The first slice says how many pages there are, so a document is opened once; but not when only some of
@@ -115,7 +116,7 @@ def _tiff_pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Pag
 
 
 class _Reader:
-    """One document and how it is to be read."""
+    """One document and how it is to be read. `path` of its methods is where it lies, or its bytes."""
 
     def __init__(self, source: Source, tier: Tier, crop: tuple[float, float, float, float] | None) -> None:
         self.source = source
@@ -129,16 +130,16 @@ class _Reader:
         link.symlink_to(path.absolute())
         return link
 
-    def count(self, path: Path) -> int:
+    def count(self, path: Path | bytes) -> int:
         """How many pages a PDF has, without reading any."""
         result = self._call(path, target_pages=_BEYOND_ANY_PAGE, output_format="text")
         return int(result.total_pages)
 
-    def first_slice(self, path: Path) -> Any:
+    def first_slice(self, path: Path | bytes) -> Any:
         """What the parser says of the first pages of a PDF, for `pages_of`."""
         return self._call(path, target_pages=_FIRST_SLICE)
 
-    def read(self, path: Path, wanted: Sequence[int], *, first_number: int = 1) -> list[Page]:
+    def read(self, path: Path | bytes, wanted: Sequence[int], *, first_number: int = 1) -> list[Page]:
         """The pages `wanted`; with `first_number` the parser's page 1 is given that number."""
         pages: list[Page] = []
         for at in range(0, len(wanted), _SLICE):
@@ -147,7 +148,9 @@ class _Reader:
             pages.extend(self.pages_of(result, path, part, shift=first_number - 1))
         return pages
 
-    def pages_of(self, result: Any, path: Path, wanted: Sequence[int], *, shift: int = 0) -> list[Page]:
+    def pages_of(
+        self, result: Any, path: Path | bytes, wanted: Sequence[int], *, shift: int = 0
+    ) -> list[Page]:
         """The pages `wanted` out of what the parser said of them, those that lack text read by OCR."""
         pages = self._converted(result, shift, ocr=False)
         if self.tier.markdown and (poor := self._poor(path, pages, shift)) and self._tessdata():
@@ -161,7 +164,7 @@ class _Reader:
             pages.setdefault(number + shift, missing)
         return [pages[number] for number in sorted(pages)]
 
-    def _poor(self, path: Path, pages: Mapping[int, Page], shift: int) -> list[int]:
+    def _poor(self, path: Path | bytes, pages: Mapping[int, Page], shift: int) -> list[int]:
         """Those with less text than is worth leaving, and with something on them. Whether there is something
         is asked of them alone: asked of every page it takes the parser a twentieth of its time."""
         short = [
@@ -194,7 +197,7 @@ class _Reader:
         self.ocr_missing = not Path(folder, "eng.traineddata").is_file()
         return None if self.ocr_missing else folder
 
-    def _call(self, path: Path, *, target_pages: str, ocr: bool = False, **settings: Any) -> Any:
+    def _call(self, path: Path | bytes, *, target_pages: str, ocr: bool = False, **settings: Any) -> Any:
         settings.setdefault("output_format", "markdown" if self.tier.markdown else "text")
         parser = _parser(
             ocr_enabled=ocr,
@@ -205,7 +208,7 @@ class _Reader:
             **settings,
         )
         try:
-            return parser.parse(str(path))
+            return parser.parse_bytes(path) if isinstance(path, bytes) else parser.parse(str(path))
         except MemoryError:
             raise
         except Exception as error:

@@ -14,12 +14,14 @@ from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
 from services.worker.engines.limits import SandboxLimits, resident_bytes
+from services.worker.engines.port import MOST_BEHIND_AN_ANSWER
 from services.worker.engines.version import engine_version
 
 _MODULE: Final = "services.worker.engines.child"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.25
 _LONGEST_ANSWER: Final = 64 * 1024
+_LONGEST_SIZE: Final = 9
 _STDERR_KEPT: Final = 8 * 1024
 _END_WITHIN_S: Final = 10.0
 
@@ -47,6 +49,14 @@ class Ended:
     returncode: int | None
     peak_bytes: int
     stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A line, and what came behind it: a packed result, or nothing."""
+
+    line: bytes
+    packed: bytes
 
 
 class Child:
@@ -123,20 +133,23 @@ class Child:
         """Bytes of memory it holds now."""
         return resident_bytes(self._process.pid)
 
-    async def ask(self, request: Mapping[str, Any], limits: SandboxLimits) -> bytes | Ended:
-        """Its answer to one request, or how it ended. Kills it when it goes over a limit."""
+    async def ask(
+        self, request: Mapping[str, Any], limits: SandboxLimits, content: bytes = b""
+    ) -> Answer | Ended:
+        """Its answer to one request, behind which `content` is sent, or how it ended. Kills it when it goes
+        over a limit."""
         self._stderr.clear()
         self._peak = 0
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._in.write(json.dumps(request).encode() + b"\n")
-            await self._in.drain()
         # A timer and not a task that waits beside this one: most documents are read before the first look.
         watch = _Watch(lambda late: self._look(limits, late=late), limits.wall_s)
         try:
-            line = await self._line()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._in.write(b"%s\n%s" % (json.dumps(request).encode(), content))
+                await self._in.drain()
+            answer = await self._answer()
         finally:
             watch.cancel()
-        return line or await self._death()
+        return answer or await self._death()
 
     def kill(self, cause: Cause) -> None:
         """End it and whatever it started, now; the first cause is remembered."""
@@ -178,6 +191,20 @@ class Child:
             self.kill(Cause.BABBLE)
             return b""
         return line if line.endswith(b"\n") else b""
+
+    async def _answer(self) -> Answer | None:
+        """One whole answer; None when there is none to come. What is no answer is handed on as it is: whoever
+        judges it finds no sense in it."""
+        size, space, line = (whole := await self._line()).partition(b" ")
+        if not whole or not space or not size.isdigit() or len(size) > _LONGEST_SIZE:
+            return Answer(whole, b"") if whole else None
+        if int(size) > MOST_BEHIND_AN_ANSWER:
+            self.kill(Cause.BABBLE)
+            return None
+        try:
+            return Answer(line, await self._out.readexactly(int(size)) if int(size) else b"")
+        except asyncio.IncompleteReadError:
+            return None
 
     async def _death(self) -> Ended:
         with contextlib.suppress(TimeoutError):

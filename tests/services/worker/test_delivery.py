@@ -25,11 +25,12 @@ class Store:
         self.failing: Exception | None = None
         self.kept: dict[str, bytes] = {}
 
-    async def put_files(self, files: Mapping[str, Path]) -> None:
+    async def put_files(self, files: Mapping[str, Path | bytes]) -> None:
         await self.open.wait()
         if self.failing is not None:
             raise self.failing
-        self.kept |= {key: path.read_bytes() for key, path in files.items()}
+        for key, made in files.items():
+            self.kept[key] = made if isinstance(made, bytes) else made.read_bytes()
         self.said.append("stored " + " ".join(files))
 
 
@@ -85,7 +86,8 @@ async def test_rows_are_told_after_all_results_are_stored_and_nothing_stays(home
     for key in ("a", None, "b"):
         home.made(key)
     assert await home.delivery.start() is None
-    home.made("c")
+    home.delivery.keep("c", b"of c")
+    home.delivery.add(end_with("c"))
     ends, trouble = await home.delivery.last()
     assert (keys(ends), trouble) == (["c"], None)
     assert home.said == ["stored a b", "told a None b", "stored c"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -116,7 +117,10 @@ async def test_the_protocol_cannot_be_written_to_by_accident(bad: Bad) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['{"id": "guess", "code": null}', "not json", "[]", "x" * 200_000, '{"infra": "the disk is full"}'],
+    [
+        *('{"id": "guess", "code": null}', "not json", "[]", "x" * 200_000, '{"infra": "the disk is full"}'),
+        *('0 {"id": "guess", "code": null}', "65537 {}", "999999999999 {}", "-1 {}", "4 {}\nmore"),
+    ],
 )
 async def test_an_answer_on_purpose_forged_is_not_believed(bad: Bad, line: str) -> None:
     reader = bad()
@@ -320,10 +324,11 @@ async def test_a_killed_child_takes_its_children_with_it(
 
 async def test_results_outlive_their_child_and_end_with_the_sandbox(bad: Bad, tmp_path: Path) -> None:
     reader = bad(documents_per_child=1, seconds_per_child=0.0)
-    done = [await reader.done(b"words", "a.txt") for _ in range(3)]
+    noise = Random(7).randbytes(150_000).hex().encode()
+    done = [await reader.done(noise, "a.txt") for _ in range(3)]
     results = [outcome.result for outcome in done]
     assert len(set(results)) == 3
-    assert all(result is not None and result.exists() for result in results)
+    assert all(isinstance(result, Path) and result.exists() for result in results)
     await reader.sandbox.close()
     await reader.sandbox.close()
     assert names_in(tmp_path) == ["documents"]
