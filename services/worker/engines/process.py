@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
-from services.worker.engines.limits import SandboxLimits, resident_bytes
+from services.worker.engines.limits import Resident, SandboxLimits
 from services.worker.engines.port import MOST_BEHIND_AN_ANSWER
 from services.worker.engines.version import engine_version
 
@@ -74,6 +74,7 @@ class Child:
         self.wants_copies = False
         """It could not open a document where it lies, so it gets copies; noted by whoever gives them."""
         self._process = process
+        self._resident = Resident(process.pid)
         # Pipes were asked for, so they are there.
         self._in = cast(asyncio.StreamWriter, process.stdin)
         self._out = cast(asyncio.StreamReader, process.stdout)
@@ -131,7 +132,7 @@ class Child:
 
     def resident(self) -> int:
         """Bytes of memory it holds now."""
-        return resident_bytes(self._process.pid)
+        return self._resident.bytes()
 
     async def ask(
         self, request: Mapping[str, Any], limits: SandboxLimits, content: bytes = b""
@@ -163,6 +164,7 @@ class Child:
             async with asyncio.timeout(_END_WITHIN_S):
                 await self._process.wait()
         self._pump.cancel()
+        self._resident.close()
         # Private, but the only way to give the pipes back while a stray grandchild still holds them.
         self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         scratch.remove(self.folder)

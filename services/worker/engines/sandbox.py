@@ -144,7 +144,7 @@ class Sandbox:
             if not keep:
                 await asyncio.shield(self._drop_child())
         if keep:
-            scratch.empty(child.folder)
+            scratch.empty(str(child.folder))
         return verdict, result
 
     async def _answer_of(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | bytes | None]:
@@ -245,14 +245,18 @@ def _content_of(path: Path) -> bytes | None:
     """The bytes of a document that go through the pipe; None when it is too large for that, or cannot be
     read, of which more is said elsewhere. Sooner read than a thread is asked to."""
     try:
-        with path.open("rb", buffering=0) as file:
-            if os.fstat(file.fileno()).st_size > MOST_BEHIND_A_REQUEST:
-                return None
-            # One more than may be, and it is a file that grows.
-            found = file.read(MOST_BEHIND_A_REQUEST + 1)
-            return found if len(found) <= MOST_BEHIND_A_REQUEST else None
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (PermissionError, FileNotFoundError):
         return None
+    try:
+        size = os.fstat(handle).st_size
+        if size > MOST_BEHIND_A_REQUEST:
+            return None
+        # Whole at once, or it is a file that grows, or lies where reads come in parts.
+        found = os.read(handle, MOST_BEHIND_A_REQUEST + 1)
+        return found if len(found) == size else None
+    finally:
+        os.close(handle)
 
 
 def _question(token: str, request: ParseRequest, path: Path, made: Path, given: int | None) -> dict[str, Any]:

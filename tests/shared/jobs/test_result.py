@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -88,6 +89,16 @@ def test_small_and_large_objects_are_packed_whole(size: int) -> None:
     blob = encode(doc)
     assert zstandard.get_frame_parameters(blob).has_checksum
     assert decode(blob) == doc
+
+
+def test_an_object_that_was_too_large_leaves_nothing_in_the_next() -> None:
+    large = ResultDocument("e", tuple(Page(number, "x" * 2**20) for number in range(1, 4)))
+    with pytest.raises(ResultTooLarge):
+        encode(large, max_bytes=2 * 2**20)
+    assert decode(encode(DOCUMENT)) == DOCUMENT
+    with ThreadPoolExecutor(8) as threads:
+        packed = list(threads.map(encode, [DOCUMENT, large] * 8))
+    assert [decode(one) for one in packed] == [DOCUMENT, large] * 8
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 20, -1, -5])
