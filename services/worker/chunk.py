@@ -33,8 +33,8 @@ T = TypeVar("T")
 log = logger(__name__)
 
 GRACE_S: Final = 2.0
-HOME_WITHIN_S: Final = 1.0
-"""For results that wait, when the worker was asked to leave."""
+HOME_WITHIN_S, LEAVING_WITHIN_S = 30.0, 1.0
+"""For the results that wait when a chunk is given back: as ever, and when the worker was asked to leave."""
 INFRA_AGAIN_S: Final = 5.0
 UPSTREAM: Final = "UPSTREAM_"
 LONGEST_REASON: Final = 300
@@ -98,31 +98,36 @@ class ChunkRun:
             else:
                 self._again_in = max(self._again_in, outcome.after)
                 self._again_for = outcome.reason[:LONGEST_REASON]
-            if self._delivery.is_due and (trouble := await self._delivery.start()) is not None:
-                await self._stumble(trouble)
-                return
         await self._close()
 
     async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
-        """Run one file; None when it was broken off by the fence, a stop or the end of the worker."""
+        """Send home what is due and run one file; None when it was broken off by the fence, a stop or the end
+        of the worker."""
         if self._heart.interrupted.is_set():
             return None
-        started, self._in_file = time.monotonic(), True
+        self._in_file = True
+        started: float | None = None
         try:
             # In this task and without a timer: of a short file they would be the larger part.
+            if self._delivery.is_due and (trouble := await self._delivery.start()) is not None:
+                return Infra(trouble)
+            started = time.monotonic()
             return await self._run_file(file)
         except asyncio.CancelledError:
-            if not self._broken_off or self._task.uncancel() > 0:
+            if not self._was_broken_off():
                 raise
             return None
         finally:
             self._in_file = False
             # Only the work counts as the pace of the batch: no pause of the process, no outage.
-            self._busy_s += time.monotonic() - started
+            self._busy_s += 0.0 if started is None else time.monotonic() - started
+
+    def _was_broken_off(self) -> bool:
+        return self._broken_off and self._task.uncancel() == 0
 
     async def _break_in_time(self) -> None:
-        """Beside the files of the whole chunk: cancel the one in progress when it is to be broken off. What
-        is written between two files is never cut."""
+        """Beside the files of the whole chunk: cancel the one in progress, or the wait for the storage, when
+        it is to be broken off. What is written between two files is never cut."""
         await self._break_off()
         if self._in_file:
             self._broken_off = True
@@ -214,7 +219,16 @@ class ChunkRun:
         self._heart.heard(await self._insist(flush))
 
     async def _close(self) -> None:
-        ends, trouble = await self._delivery.last()
+        self._in_file = True
+        try:
+            ends, trouble = await self._delivery.last()
+        except asyncio.CancelledError:
+            if not self._was_broken_off():
+                raise
+            await self._give_back(0.0, None)
+            return
+        finally:
+            self._in_file = False
         if trouble is not None:
             await self._stumble(trouble)
             return
@@ -241,7 +255,7 @@ class ChunkRun:
             await self._give_back(INFRA_AGAIN_S, reason)
             return
 
-        ends, _ = await self._delivery.last()
+        ends, _ = await self._delivery.last(within_s=HOME_WITHIN_S)
 
         async def suspect() -> Hand:
             async with self._runtime.unit_of_work() as uow:
@@ -269,7 +283,8 @@ class ChunkRun:
     async def _give_back(self, after: float, reason: str | None) -> None:
         # What cannot be stored now is given back too.
         leaving = self._runtime.stopping.is_set()
-        ends, trouble = await self._delivery.last(within_s=HOME_WITHIN_S if leaving else None)
+        within_s = LEAVING_WITHIN_S if leaving else HOME_WITHIN_S
+        ends, trouble = await self._delivery.last(within_s=within_s)
 
         async def release() -> Hand:
             async with self._runtime.unit_of_work() as uow:

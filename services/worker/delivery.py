@@ -51,8 +51,8 @@ class Delivery:
 
     @property
     def is_due(self) -> bool:
-        """Whether what waits should go out now."""
-        return time.monotonic() - self._started_at > EVERY_S
+        """Whether something waits that should go out now."""
+        return bool(self._waiting) and time.monotonic() - self._started_at > EVERY_S
 
     async def start(self) -> str | None:
         """Send what waits on its way, as soon as what was sent before has arrived; answers the trouble of
@@ -71,26 +71,36 @@ class Delivery:
         try:
             async with asyncio.timeout(within_s):
                 trouble = await self._arrival()
-                ends, self._waiting = self._waiting, []
-                if ends and trouble is None and (trouble := await self._store(ends)) is None:
-                    self._stored += ends
+                if trouble is None and self._waiting:
+                    ends, self._waiting = self._waiting, []
+                    if (trouble := await self._store(ends)) is None:
+                        self._stored += ends
         except TimeoutError:
             if within_s is None:
                 raise
+            await self._break_off()
             trouble = "STORAGE_DOWN: the results could not be stored in time"
         return self._stored, trouble
 
     async def close(self) -> None:
         """Break off what is under way and delete what nobody stored."""
-        if self._under_way is not None:
-            self._under_way.cancel()
-            await asyncio.gather(self._under_way, return_exceptions=True)
+        await self._break_off()
         self._forget(list(self._made))
 
-    async def _arrival(self) -> str | None:
-        # Not shielded: who is broken off while he waits needs it no more.
+    async def _break_off(self) -> None:
         task, self._under_way = self._under_way, None
-        return None if task is None else await task
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _arrival(self) -> str | None:
+        task = self._under_way
+        if task is None:
+            return None
+        # Who is broken off while he waits may ask again.
+        await asyncio.wait({task})
+        self._under_way = None
+        return task.result()
 
     async def _deliver(self, ends: Sequence[JobEnd]) -> str | None:
         trouble = await self._store(ends)

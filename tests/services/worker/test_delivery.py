@@ -1,16 +1,23 @@
 """Results and ends on their way home beside the next document: their order, and what trouble costs."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from services.worker import delivery
+from services.worker import chunk, delivery
 from services.worker.delivery import Delivery
+from services.worker.engines.sandbox import Sandbox
+from services.worker.runtime import Runtime
+from services.worker.tasks.work import work
+from shared.jobs import reclaim
 from shared.jobs.running import JobEnd
+from shared.storage.object_store import ObjectStore
 from shared.storage.port import StorageDown
+from shared.wiring import Resources
+from tests.services.worker.test_work import add_job, chunk_row, job_row, run_sql
 
 LIMIT_S = 10.0
 
@@ -173,6 +180,89 @@ async def test_closing_breaks_off_and_deletes_what_nobody_stored(home: Home) -> 
 
 
 async def test_a_lot_goes_out_four_times_a_second(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not home.delivery.is_due
+    home.made("a")
+    due = [home.delivery.is_due]
     monkeypatch.setattr(delivery, "EVERY_S", 0.0)
-    assert home.delivery.is_due
+    due.append(home.delivery.is_due)
+    await home.delivery.start()
+    due.append(home.delivery.is_due)
+    assert due == [False, True, False], "not yet, then, and not while nothing waits"
+    await home.delivery.last()
+
+
+async def test_who_was_broken_off_while_he_waited_may_ask_again(home: Home) -> None:
+    home.store.open.clear()
+    home.made("a")
+    await home.delivery.start()
+    home.made("b")
+    waiting = asyncio.create_task(home.delivery.start())
+    await asyncio.sleep(0.02)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    home.store.open.set()
+    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=LIMIT_S), LIMIT_S)
+    assert (keys(ends), trouble) == (["b"], None)
+    assert home.said == ["stored a", "told a", "stored b"]
+
+
+@pytest.fixture
+async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
+    """A worker process's means, without the process."""
+    made = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
+    yield made
+    await made.sandbox.close()
+
+
+async def test_a_worker_leaves_in_time_whatever_the_storage_does(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def hangs(*_: object) -> None:
+        asked.set()
+        await asyncio.sleep(60)
+
+    job = await add_job(runtime, "a.txt", b"words that are read and not stored")
+    monkeypatch.setattr(ObjectStore, "put_files", hangs)
+    task = asyncio.create_task(work(runtime, "parse", slice_s=5))
+    await asyncio.wait_for(asked.wait(), LIMIT_S)
+    runtime.stopping.set()
+    await asyncio.wait_for(task, chunk.GRACE_S + chunk.LEAVING_WITHIN_S + 3)
+    row = await chunk_row(runtime)
+    assert (row.state, row.losses, row.token) == ("READY", 0, None)
+    assert (await job_row(runtime, job)).status == "PENDING"
+
+
+async def test_a_storage_that_takes_no_result_blames_no_document(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(*_: object) -> None:
+        raise StorageDown("it is full")
+
+    job = await add_job(runtime, "a.txt", b"words for which there is no room")
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "put_files", down)
+        patch.setattr(ObjectStore, "put", down)
+        await work(runtime, "parse", slice_s=5)
+    row = await chunk_row(runtime)
+    assert (row.state, row.losses, row.reason) == ("READY", 0, "STORAGE_DOWN: it is full")
+    assert (await job_row(runtime, job)).status == "PENDING"
+    assert not await runtime.is_fit()
+
+
+async def test_a_fault_of_the_storage_is_charged_to_the_file_and_ends(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It works under the self-test, so it is the file's; and a file is tried so often and no more."""
+
+    async def stumbles(*_: object) -> None:
+        raise ValueError("a fault of ours")
+
+    job = await add_job(runtime, "a.txt", b"words that the storage stumbles over")
+    monkeypatch.setattr(ObjectStore, "put_files", stumbles)
+    for _ in range(reclaim.LOSSES_ALONE):
+        await work(runtime, "parse", slice_s=5)
+        await run_sql(runtime, "UPDATE chunks SET due_at = now()")
+    row = await job_row(runtime, job)
+    assert (row.status, row.error_code, row.result_key) == ("FAILED", "ENGINE_ERROR", None)
+    assert await chunk_row(runtime) is None
