@@ -54,7 +54,7 @@ class Folder:
 def measure(house: House, book: Book) -> None:
     """Both tiers and all folders in each round, bare and ours beside each other."""
     rounds = 1 if house.quick else 5
-    share = 0.25 if house.quick else 1.0
+    share = 0.5 if house.quick else 1.0
     folders = []
     for pages, files, most in KINDS:
         folders.append(_folder(house, pages, house.sized(int(files * share)), most))
