@@ -1,4 +1,5 @@
-"""Run the files of one chunk: engine in the sandbox, blob, row, in that order, while the lease is kept.
+"""Run the files of one chunk: engine in the sandbox, blob, row, in that order, while the lease is kept. Blobs
+and rows of some files are written while the next is read (`delivery`).
 
 No transaction is open while an engine runs or a blob is stored. A process that dies on any line leaves a
 TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not run again.
@@ -6,12 +7,13 @@ TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from services.worker import results
+from services.worker.delivery import Delivery, trouble_of_ours
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
 from services.worker.heart import Heart
@@ -30,8 +32,9 @@ from shared.telemetry import logger
 T = TypeVar("T")
 log = logger(__name__)
 
-FLUSH_EVERY_S: Final = 0.25
 GRACE_S: Final = 2.0
+HOME_WITHIN_S, LEAVING_WITHIN_S = 30.0, 1.0
+"""For the results that wait when a chunk is given back: as ever, and when the worker was asked to leave."""
 INFRA_AGAIN_S: Final = 5.0
 UPSTREAM: Final = "UPSTREAM_"
 LONGEST_REASON: Final = 300
@@ -51,8 +54,7 @@ class ChunkRun:
         )
         self._recipe = _recipe(runtime, assignment)
         self._heart = heart
-        self._ends: list[JobEnd] = []
-        self._flushed_at = time.monotonic()
+        self._delivery = Delivery(runtime.resources.storage, self._flush)
         self._busy_s = 0.0
         self._again_in = 1.0
         self._again_for: str | None = None
@@ -67,6 +69,7 @@ class ChunkRun:
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+            await self._delivery.close()
 
     async def _run_all(self, files: list[FileToRun]) -> None:
         for file in files:
@@ -90,35 +93,41 @@ class ChunkRun:
             if outcome is None:
                 break
             if isinstance(outcome, JobEnd):
-                self._ends.append(outcome)
+                self._delivery.add(outcome)
                 self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
             else:
                 self._again_in = max(self._again_in, outcome.after)
                 self._again_for = outcome.reason[:LONGEST_REASON]
-            if time.monotonic() - self._flushed_at > FLUSH_EVERY_S and not await self._flush():
-                return
         await self._close()
 
     async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
-        """Run one file; None when it was broken off by the fence, a stop or the end of the worker."""
+        """Send home what is due and run one file; None when it was broken off by the fence, a stop or the end
+        of the worker."""
         if self._heart.interrupted.is_set():
             return None
-        started, self._in_file = time.monotonic(), True
+        self._in_file = True
+        started: float | None = None
         try:
             # In this task and without a timer: of a short file they would be the larger part.
+            if self._delivery.is_due and (trouble := await self._delivery.start()) is not None:
+                return Infra(trouble)
+            started = time.monotonic()
             return await self._run_file(file)
         except asyncio.CancelledError:
-            if not self._broken_off or self._task.uncancel() > 0:
+            if not self._was_broken_off():
                 raise
             return None
         finally:
             self._in_file = False
             # Only the work counts as the pace of the batch: no pause of the process, no outage.
-            self._busy_s += time.monotonic() - started
+            self._busy_s += 0.0 if started is None else time.monotonic() - started
+
+    def _was_broken_off(self) -> bool:
+        return self._broken_off and self._task.uncancel() == 0
 
     async def _break_in_time(self) -> None:
-        """Beside the files of the whole chunk: cancel the one in progress when it is to be broken off. What
-        is written between two files is never cut."""
+        """Beside the files of the whole chunk: cancel the one in progress, or the wait for the storage, when
+        it is to be broken off. What is written between two files is never cut."""
         await self._break_off()
         if self._in_file:
             self._broken_off = True
@@ -155,7 +164,7 @@ class ChunkRun:
         except StorageDown as error:
             return Infra(trouble_of(error))
         except (OSError, MemoryError) as error:
-            return Infra(_trouble_of_ours(error))
+            return Infra(trouble_of_ours(error))
         except Exception:
             # A fault of ours must cost this file an error, not the chunk its lease.
             log.exception("engine failed", job=str(file.job_id))
@@ -187,12 +196,8 @@ class ChunkRun:
                 return _failed(file, FailureCode.ENGINE_ERROR, "The engine gave no result.")
             # The token in the path keeps a worker back from the dead off its successor's blob (law 3).
             key = results.result_key(self._chunk, file)
-            try:
-                await reach(Point.RESULT_MADE)
-                await self._runtime.resources.storage.put(key, outcome.result)
-                await reach(Point.BLOB_STORED)
-            finally:
-                outcome.result.unlink(missing_ok=True)
+            self._delivery.keep(key, outcome.result)
+            await reach(Point.RESULT_MADE)
         return JobEnd(
             job_id=file.job_id,
             status="COMPLETED" if outcome.code is None else "FAILED",
@@ -206,26 +211,36 @@ class ChunkRun:
             recipe=None if key is None else self._recipe,
         )
 
-    async def _flush(self) -> bool:
-        ends, self._ends = self._ends, []
-
+    async def _flush(self, ends: Sequence[JobEnd]) -> None:
         async def flush() -> Hand:
             async with self._runtime.unit_of_work() as uow:
                 return await running.flush(uow, self._chunk, ends)
 
-        hand = await self._insist(flush)
-        self._flushed_at = time.monotonic()
-        self._heart.heard(hand)
-        return hand is not Hand.FENCED
+        self._heart.heard(await self._insist(flush))
 
     async def _close(self) -> None:
+        self._in_file = True
+        try:
+            ends, trouble = await self._delivery.last()
+        except asyncio.CancelledError:
+            if not self._was_broken_off():
+                raise
+            await self._give_back(0.0, None)
+            return
+        finally:
+            self._in_file = False
+        if trouble is not None:
+            await self._stumble(trouble)
+            return
+
         async def close() -> Hand:
             async with self._runtime.unit_of_work() as uow:
                 return await running.close(
                     uow,
                     self._chunk,
-                    self._ends,
-                    seconds=self._busy_s,
+                    ends,
+                    # Reading and storing go on side by side: the slower is the pace.
+                    seconds=max(self._busy_s, self._delivery.storing_s),
                     again_in=self._again_in,
                     again_for=self._again_for,
                 )
@@ -240,9 +255,11 @@ class ChunkRun:
             await self._give_back(INFRA_AGAIN_S, reason)
             return
 
+        ends, _ = await self._delivery.last(within_s=HOME_WITHIN_S)
+
         async def suspect() -> Hand:
             async with self._runtime.unit_of_work() as uow:
-                return await running.suspect(uow, self._chunk, self._ends, after=INFRA_AGAIN_S, reason=reason)
+                return await running.suspect(uow, self._chunk, ends, after=INFRA_AGAIN_S, reason=reason)
 
         await self._insist(suspect)
 
@@ -264,9 +281,14 @@ class ChunkRun:
         await self._give_back(after, reason)
 
     async def _give_back(self, after: float, reason: str | None) -> None:
+        # What cannot be stored now is given back too.
+        leaving = self._runtime.stopping.is_set()
+        within_s = LEAVING_WITHIN_S if leaving else HOME_WITHIN_S
+        ends, trouble = await self._delivery.last(within_s=within_s)
+
         async def release() -> Hand:
             async with self._runtime.unit_of_work() as uow:
-                return await running.release(uow, self._chunk, self._ends, after=after, reason=reason)
+                return await running.release(uow, self._chunk, ends, after=after, reason=reason or trouble)
 
         await self._insist(release)
 
@@ -307,12 +329,6 @@ def _recipe(runtime: Runtime, assignment: Assignment) -> bytes | None:
     if runtime.engine is None or assignment.chunk.job_type != JobType.PARSE:
         return None
     return recipe_of(assignment.parameters, runtime.engine)
-
-
-def _trouble_of_ours(error: OSError | MemoryError) -> str:
-    if isinstance(error, MemoryError):
-        return "MEMORY: this worker process has no memory left"
-    return f"SCRATCH: {error}"
 
 
 def _failed(file: FileToRun, code: FailureCode, message: str, *, retryable: bool = True) -> JobEnd:

@@ -62,17 +62,15 @@ class Extracting:
             self._looked = True
         return self._refusal
 
-    async def _complete(self, extractor: Extractor, outcome: Done, result: Path) -> Outcome:
-        """What the sandbox read, with what the model said of it; the file stays only if that is good."""
-        ended: Outcome | None = None
+    async def _complete(self, extractor: Extractor, outcome: Done, result: Path | bytes) -> Outcome:
+        """What the sandbox read, with what the model said of it; a file of it does not stay."""
         try:
-            ended = await self._ask(extractor, outcome, result)
+            return await self._ask(extractor, outcome, result)
         finally:
-            if not isinstance(ended, Done) or ended.result is None:
+            if isinstance(result, Path):
                 result.unlink(missing_ok=True)
-        return ended
 
-    async def _ask(self, extractor: Extractor, outcome: Done, result: Path) -> Outcome:
+    async def _ask(self, extractor: Extractor, outcome: Done, result: Path | bytes) -> Outcome:
         try:
             document = await asyncio.to_thread(_read, result)
         except ResultUnreadable:
@@ -83,10 +81,10 @@ class Extracting:
         if isinstance(answer, Done):
             return replace(answer, pages=outcome.pages, seconds=outcome.seconds + answer.seconds)
         try:
-            await asyncio.to_thread(_write, result, document, answer)
+            whole = await asyncio.to_thread(_with, document, answer)
         except ResultTooLarge:
             return _failed(outcome, FailureCode.DOCUMENT_TOO_LARGE, "The result is over its limit.")
-        return replace(outcome, engine=answer.engine)
+        return replace(outcome, engine=answer.engine, result=whole)
 
 
 def _refusal(parameters: Mapping[str, Any]) -> str | None:
@@ -100,14 +98,14 @@ def _refusal(parameters: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _read(result: Path) -> ResultDocument:
-    return decode(result.read_bytes())
+def _read(result: Path | bytes) -> ResultDocument:
+    return decode(result if isinstance(result, bytes) else result.read_bytes())
 
 
-def _write(result: Path, document: ResultDocument, extraction: Extraction) -> None:
+def _with(document: ResultDocument, extraction: Extraction) -> bytes:
     said = {"extract_engine": extraction.engine, "extract_note": BY_MODEL}
     whole = replace(document, extraction=extraction, job_metadata={**document.job_metadata, **said})
-    result.write_bytes(encode(whole))
+    return encode(whole)
 
 
 def _failed(outcome: Done, code: FailureCode, message: str) -> Done:

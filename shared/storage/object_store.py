@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,11 +20,13 @@ FOLDER_ANSWERS_WITHIN_S = 15.0
 BUCKET_ANSWERS_WITHIN_S = 60.0
 SLOWEST_BYTES_A_S = 1 << 20
 LISTED_AT_ONCE = 1_000
+PUT_AT_ONCE = 16
 _NOT_OURS = "the storage has lost its mark: is it mounted, or was it emptied?"
 
 
 class ObjectStore:
-    """A `BlobStorage` and a `BlobLister`. For a `file://` URL the folder is made, private to this user.
+    """A `BlobStorage`, a `BlobLister` and a `FileKeeper`. For a `file://` URL the folder is made, private to
+    this user.
 
     Once it is held to a mark, a blob is missing only in a place that has the mark. A folder that is not
     mounted looks like an empty one: without this, every document would seem lost, and results would be put
@@ -76,6 +78,30 @@ class ObjectStore:
                 raise counted.error from None
             raise StorageDown(str(error)[:300]) from error
         return counted.size
+
+    async def put_files(self, files: Mapping[str, Path | bytes]) -> None:
+        """Store local files, or bytes, as blobs, by key: into a bucket some at a time, into a folder all of
+        them on one thread, since asking one for each would cost more than the storing."""
+        self._insist_on_folder()
+        if self._folder is None:
+            turn = asyncio.Semaphore(PUT_AT_ONCE)
+
+            async def put(key: str, source: Path | bytes) -> None:
+                async with turn:
+                    await self._put(key, source, size=_size_of(source))
+
+            ended = await asyncio.gather(*(put(*one) for one in files.items()), return_exceptions=True)
+            for error in ended:
+                if error is not None:
+                    raise error
+            return
+        size = sum(map(_size_of, files.values()))
+        some = next(iter(files), "nothing")
+        try:
+            await self._do(some, asyncio.to_thread(_put_all, self._store, files), size=size)
+        except BlobMissing as error:
+            raise StorageDown(f"cannot write {some}") from error
+        self._insist_on_folder()
 
     async def read(self, key: str) -> bytes:
         """The whole blob. Raises `BlobMissing`."""
@@ -200,6 +226,15 @@ class _Counted:
         except BaseException as error:
             self.error = error
             raise
+
+
+def _size_of(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _put_all(store: Any, files: Mapping[str, Path | bytes]) -> None:
+    for key, source in files.items():
+        obstore.put(store, key, source)
 
 
 async def _pieces(found: Any, patience_s: float) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
 """Blob storage, as the rooms see it: keys and bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,14 @@ class BlobStorage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove it; a missing one is fine."""
+
+
+class FileKeeper(Protocol):
+    """For whoever has many small blobs to store; apart from `BlobStorage`, since nobody else has."""
+
+    async def put_files(self, files: Mapping[str, Path | bytes]) -> None:
+        """Store local files, or bytes, as blobs, by key, each whole or not at all. Raises `StorageDown` when
+        one of them is not stored; others may be. The files stay."""
 
 
 @dataclass(frozen=True, slots=True)

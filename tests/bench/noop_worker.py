@@ -44,8 +44,8 @@ class Nothing:
         """Nothing is open."""
 
 
-async def _store_nothing(_store: ObjectStore, _key: str, _source: Any) -> int:
-    return 0
+async def _store_nothing(_store: ObjectStore, _files: Any) -> None:
+    """Nothing."""
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=2)
     options = parser.parse_args()
     vars(runtime)["Sandbox"] = Nothing
-    ObjectStore.put = _store_nothing  # type: ignore[method-assign, assignment]
+    ObjectStore.put_files = _store_nothing  # type: ignore[method-assign, assignment]
     app.run(options.queues.split(","), options.concurrency)
 
 

@@ -2,7 +2,8 @@
 none.
 
 One JSON line in on the first stdin is one document; one JSON line out on the first stdout is its answer. The
-end of stdin is the end of the child. Results go to a file in its working folder, never through the pipe.
+bytes of a small document come behind its line; those of a small result go behind its answer, which begins
+with their number. Larger ones are files in the working folder. The end of stdin is the end of the child.
 """
 
 import errno
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from services.worker.engines import limits as limiting
 from services.worker.engines.options import select_pages
-from services.worker.engines.port import Engine, Refused, Rules, Source
+from services.worker.engines.port import MOST_BEHIND_AN_ANSWER, Engine, Refused, Rules, Source
 from services.worker.engines.sniff import HEAD_BYTES, OFFICE, PAGED, Kind, kind_of
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import ResultDocument, ResultTooLarge, ResultUnreadable, decode, encode
@@ -28,6 +29,7 @@ from shared.jobs.result import ResultDocument, ResultTooLarge, ResultUnreadable,
 _TROUBLE_OF_OURS: Final = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 )
+_PDF: Final = b"%PDF-"
 _BY_RULES: Final = (
     "Values were found by rules: labels, layout, tables and patterns of the text. No model looked at it; "
     "what the rules do not find is null."
@@ -46,12 +48,14 @@ def main(settings: dict[str, Any]) -> None:
     mimetypes.knownfiles.clear()
     _answer(answers, {"ready": True, "isolated": isolated})
     engines = _Engines(settings["engines"], settings["version"])
-    for line in requests:
+    while line := requests.readline():
         request = json.loads(line)
+        given = request["given"]
+        content = None if given is None else requests.read(given)
         limiting.start_of_file(limits)
-        answer = _serve(request, engines, limits)
+        answer, packed = _serve(request, content, engines, limits)
         limiting.end_of_file()
-        _answer(answers, {"id": request["id"], **answer})
+        _answer(answers, {"id": request["id"], **answer}, packed)
 
 
 def _own_code(engines: Mapping[str, str]) -> list[str]:
@@ -68,11 +72,12 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    return os.fdopen(requests, "rb"), cast(BinaryIO, os.fdopen(answers, "wb", buffering=0))
+    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
 
 
-def _answer(answers: BinaryIO, answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer).encode() + b"\n")
+def _answer(answers: BinaryIO, answer: dict[str, Any], packed: bytes = b"") -> None:
+    answers.write(b"%d %s\n%s" % (len(packed), json.dumps(answer).encode(), packed))
+    answers.flush()
 
 
 class _Engines:
@@ -106,26 +111,42 @@ def _import(name: str) -> object:
     return module
 
 
-def _serve(request: dict[str, Any], engines: _Engines, limits: limiting.SandboxLimits) -> dict[str, Any]:
-    """The answer for one document. Whatever goes wrong, there is one, or the process dies and the parent
-    knows."""
+def _serve(
+    request: dict[str, Any], content: bytes | None, engines: _Engines, limits: limiting.SandboxLimits
+) -> tuple[dict[str, Any], bytes]:
+    """The answer for one document, and its result when that is small. Whatever goes wrong, there is an
+    answer, or the process dies and the parent knows."""
     try:
-        path = Path(request["path"])
-        head = _head(path, limits.document_bytes)
-        if isinstance(head, dict):
-            return head
-        kind = "" if request["parsed"] else kind_of(head, request["name"])
-        source = Source(path, request["name"], kind, Path.cwd(), limits.pages, limits.written_bytes)
+        source = _source(request, content, limits)
+        if isinstance(source, dict):
+            return source, b""
         doc = replace(_document(source, request, engines), version=engines.version)
         return _store(doc, source, request)
     except Refused as refused:
-        return _failed(refused.code, refused.message, retryable=refused.retryable)
+        return _failed(refused.code, refused.message, retryable=refused.retryable), b""
     except (KeyboardInterrupt, SystemExit):
         raise
     # Wider than Exception: a panic of a native parser is none.
     except BaseException as error:  # noqa: BLE001
         traceback.print_exc()
-        return _explained(error, limits)
+        return _explained(error, limits), b""
+
+
+def _source(
+    request: dict[str, Any], content: bytes | None, limits: limiting.SandboxLimits
+) -> Source | dict[str, Any]:
+    """The document as an engine gets it, or the answer when it cannot be opened."""
+    path = Path(request["path"])
+    head = _head(path, limits.document_bytes) if content is None else content[:HEAD_BYTES]
+    if isinstance(head, dict):
+        return head
+    kind = "" if request["parsed"] else kind_of(head, request["name"])
+    if content is not None and not (kind == Kind.PDF and content.startswith(_PDF)):
+        # Only the reader of PDFs takes bytes, and junk before their mark confuses it.
+        path = Path("document").absolute()
+        path.write_bytes(content)
+        content = None
+    return Source(path, request["name"], kind, Path.cwd(), limits.pages, limits.written_bytes, content)
 
 
 def _explained(error: BaseException, limits: limiting.SandboxLimits) -> dict[str, Any]:
@@ -169,14 +190,17 @@ def _read_before(source: Source, options: Mapping[str, Any]) -> ResultDocument:
     return replace(doc, pages=pages)
 
 
-def _store(doc: ResultDocument, source: Source, request: dict[str, Any]) -> dict[str, Any]:
+def _store(doc: ResultDocument, source: Source, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         packed = encode(doc, max_bytes=source.max_result_bytes)
     except ResultTooLarge:
-        return _written_too_much(source.max_result_bytes)
-    Path(request["result"]).write_bytes(packed)
+        return _written_too_much(source.max_result_bytes), b""
+    if len(packed) > MOST_BEHIND_AN_ANSWER:
+        Path(request["result"]).write_bytes(packed)
+        packed = b""
     engine = doc.engine if doc.extraction is None else doc.extraction.engine
-    return {"code": None, "message": None, "retryable": False, "pages": len(doc.pages), "engine": engine}
+    said = {"code": None, "message": None, "retryable": False, "pages": len(doc.pages), "engine": engine}
+    return said, packed
 
 
 def _head(path: Path, most_bytes: int) -> bytes | dict[str, Any]:

@@ -32,8 +32,8 @@ _GRACE_S: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """Caps for one file (design section 10), and how long a child is kept. Seconds, bytes, pages,
-    documents."""
+    """Caps for one file (design section 10), and how long a child is kept: for so many documents, and at
+    least until it has worked so long. Seconds, bytes, pages, documents."""
 
     wall_s: float = 300.0
     cpu_s: float = 300.0
@@ -42,6 +42,7 @@ class SandboxLimits:
     written_bytes: int = 512 * 2**20
     pages: int = 5_000
     documents_per_child: int = 200
+    seconds_per_child: float = 30.0
     start_s: float = 30.0
 
     def as_json(self) -> dict[str, Any]:
@@ -97,13 +98,28 @@ def hide_process() -> None:
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def resident_bytes(pid: int) -> int:
-    """Memory that a process holds now; 0 when it is gone or the system does not tell."""
-    try:
-        with Path(f"/proc/{pid}/statm").open("rb") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError, ValueError):
-        return 0
+class Resident:
+    """The memory that a process holds, which is asked for often: what tells it is opened once."""
+
+    def __init__(self, pid: int) -> None:
+        self._handle: int | None = None
+        with contextlib.suppress(OSError):
+            self._handle = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def bytes(self) -> int:
+        """What it holds now; 0 when it is gone or the system does not tell."""
+        if self._handle is None:
+            return 0
+        try:
+            return int(os.pread(self._handle, 200, 0).split()[1]) * resource.getpagesize()
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 def _unshare() -> bool:

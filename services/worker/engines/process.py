@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
-from services.worker.engines.limits import SandboxLimits, resident_bytes
+from services.worker.engines.limits import Resident, SandboxLimits
+from services.worker.engines.port import MOST_BEHIND_AN_ANSWER
 from services.worker.engines.version import engine_version
 
 _MODULE: Final = "services.worker.engines.child"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.25
 _LONGEST_ANSWER: Final = 64 * 1024
+_LONGEST_SIZE: Final = 9
 _STDERR_KEPT: Final = 8 * 1024
 _END_WITHIN_S: Final = 10.0
 
@@ -49,6 +51,14 @@ class Ended:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A line, and what came behind it: a packed result, or nothing."""
+
+    line: bytes
+    packed: bytes
+
+
 class Child:
     """Use `start`. Not safe for two exchanges at once."""
 
@@ -57,11 +67,14 @@ class Child:
         self.project_id = project_id
         self.served = 0
         """Documents it was given; counted by whoever gives them."""
+        self.worked_s = 0.0
+        """Seconds for which it had a document; counted by whoever gives them."""
         self.given_bytes = 0
         """What we put into its folder ourselves: not counted as written."""
         self.wants_copies = False
         """It could not open a document where it lies, so it gets copies; noted by whoever gives them."""
         self._process = process
+        self._resident = Resident(process.pid)
         # Pipes were asked for, so they are there.
         self._in = cast(asyncio.StreamWriter, process.stdin)
         self._out = cast(asyncio.StreamReader, process.stdout)
@@ -119,22 +132,25 @@ class Child:
 
     def resident(self) -> int:
         """Bytes of memory it holds now."""
-        return resident_bytes(self._process.pid)
+        return self._resident.bytes()
 
-    async def ask(self, request: Mapping[str, Any], limits: SandboxLimits) -> bytes | Ended:
-        """Its answer to one request, or how it ended. Kills it when it goes over a limit."""
+    async def ask(
+        self, request: Mapping[str, Any], limits: SandboxLimits, content: bytes = b""
+    ) -> Answer | Ended:
+        """Its answer to one request, behind which `content` is sent, or how it ended. Kills it when it goes
+        over a limit."""
         self._stderr.clear()
         self._peak = 0
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._in.write(json.dumps(request).encode() + b"\n")
-            await self._in.drain()
         # A timer and not a task that waits beside this one: most documents are read before the first look.
         watch = _Watch(lambda late: self._look(limits, late=late), limits.wall_s)
         try:
-            line = await self._line()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._in.write(b"%s\n%s" % (json.dumps(request).encode(), content))
+                await self._in.drain()
+            answer = await self._answer()
         finally:
             watch.cancel()
-        return line or await self._death()
+        return answer or await self._death()
 
     def kill(self, cause: Cause) -> None:
         """End it and whatever it started, now; the first cause is remembered."""
@@ -148,6 +164,7 @@ class Child:
             async with asyncio.timeout(_END_WITHIN_S):
                 await self._process.wait()
         self._pump.cancel()
+        self._resident.close()
         # Private, but the only way to give the pipes back while a stray grandchild still holds them.
         self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         scratch.remove(self.folder)
@@ -176,6 +193,20 @@ class Child:
             self.kill(Cause.BABBLE)
             return b""
         return line if line.endswith(b"\n") else b""
+
+    async def _answer(self) -> Answer | None:
+        """One whole answer; None when there is none to come. What is no answer is handed on as it is: whoever
+        judges it finds no sense in it."""
+        size, space, line = (whole := await self._line()).partition(b" ")
+        if not whole or not space or not size.isdigit() or len(size) > _LONGEST_SIZE:
+            return Answer(whole, b"") if whole else None
+        if int(size) > MOST_BEHIND_AN_ANSWER:
+            self.kill(Cause.BABBLE)
+            return None
+        try:
+            return Answer(line, await self._out.readexactly(int(size)) if int(size) else b"")
+        except asyncio.IncompleteReadError:
+            return None
 
     async def _death(self) -> Ended:
         with contextlib.suppress(TimeoutError):

@@ -1,13 +1,14 @@
 """Reads untrusted documents in a killable child process (design section 5, protocol rule 26).
 
 One warm child serves many documents of one project, one at a time. It is replaced after it was killed or went
-over a cap, after `SandboxLimits.documents_per_child`, when it has grown, and when the project changes. A
-crash or a bomb ends one document with a code, never the worker. A child that somebody else kills costs its
-document nothing but time, unless the next one dies the same way.
+over a cap, when it has had as many documents and worked as long as `SandboxLimits` say, when it has grown,
+and when the project changes. A crash or a bomb ends one document with a code, never the worker. A child that
+somebody else kills costs its document nothing but time, unless the next one dies the same way.
 """
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import time
@@ -18,8 +19,8 @@ from typing import Any, Final
 
 from services.worker.engines import scratch, verdicts
 from services.worker.engines.limits import SandboxLimits
-from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
-from services.worker.engines.process import Cause, Child, StartFailed
+from services.worker.engines.port import MOST_BEHIND_A_REQUEST, Again, Done, Infra, Outcome, ParseRequest
+from services.worker.engines.process import Answer, Cause, Child, StartFailed
 from services.worker.engines.verdicts import Verdict
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import SUFFIX
@@ -40,7 +41,6 @@ _GROWN: Final = 0.5
 _UNEXPLAINED_DEATHS: Final = 2
 """Deaths by a signal that no limit explains, of children with one document, until it is to blame."""
 
-_COPIED_AT_ONCE: Final = 256 * 1024
 
 log = logger(__name__)
 
@@ -109,7 +109,7 @@ class Sandbox:
             verdict, result = await self._exchange(child, request)
             unexplained += verdict.unexplained
             if verdict.stopped or self._stopped:
-                if result is not None:
+                if isinstance(result, Path):
                     result.unlink()
                 return Again(0.0, "the reader was stopped")
             if verdict.infra is not None:
@@ -131,21 +131,29 @@ class Sandbox:
                 seconds=time.perf_counter() - started,
             )
 
-    async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+    async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | bytes | None]:
         keep = False
         child.served += 1
+        began = time.perf_counter()
         try:
             verdict, result = await self._answer_of(child, request)
             keep = not verdict.child_is_lost and child.alive
         finally:
+            child.worked_s += time.perf_counter() - began
             # Also when cancelled: what the child is doing now is of no more use to anybody.
             if not keep:
                 await asyncio.shield(self._drop_child())
         if keep:
-            scratch.empty(child.folder)
+            scratch.empty(str(child.folder))
         return verdict, result
 
-    async def _answer_of(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+    async def _answer_of(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | bytes | None]:
+        content = _content_of(request.path)
+        if content is not None:
+            # It may write them down for an engine that wants a file.
+            child.given_bytes = len(content)
+            return await self._ask(child, request, request.path, content)
+        child.given_bytes = 0
         if not child.wants_copies:
             verdict, result = await self._ask(child, request, request.path)
             if not verdict.unreadable:
@@ -154,12 +162,15 @@ class Sandbox:
             child.wants_copies = True
         return await self._ask_about_copy(child, request)
 
-    async def _ask(self, child: Child, request: ParseRequest, path: Path) -> tuple[Verdict, Path | None]:
+    async def _ask(
+        self, child: Child, request: ParseRequest, path: Path, content: bytes | None = None
+    ) -> tuple[Verdict, Path | bytes | None]:
         token = secrets.token_hex(8)
         made = child.folder / (token + SUFFIX)
-        reply = await child.ask(_question(token, request, path, made), self._limits)
-        if isinstance(reply, bytes):
-            verdict = verdicts.of_answer(reply, expected_id=token)
+        question = _question(token, request, path, made, None if content is None else len(content))
+        reply = await child.ask(question, self._limits, content or b"")
+        if isinstance(reply, Answer):
+            verdict = verdicts.of_answer(reply.line, expected_id=token)
         else:
             verdict = verdicts.of_death(reply, self._limits)
         if verdict.code is FailureCode.ENGINE_ERROR or (verdict.child_is_lost and not verdict.stopped):
@@ -168,10 +179,14 @@ class Sandbox:
             )
         if verdict != Verdict(pages=verdict.pages, engine=verdict.engine):
             return verdict, None
+        if isinstance(reply, Answer) and reply.packed:
+            return verdict, reply.packed
         result = self._folders().take_result(made, most_bytes=self._limits.written_bytes)
         return (verdict, result) if result else (verdicts.nothing_there(), None)
 
-    async def _ask_about_copy(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | None]:
+    async def _ask_about_copy(
+        self, child: Child, request: ParseRequest
+    ) -> tuple[Verdict, Path | bytes | None]:
         """The child has fewer rights than we do (with Landlock it sees its own folder only), so it gets a
         copy; what we cannot read either has a clear end."""
         copy = child.folder / "document"
@@ -181,19 +196,12 @@ class Sandbox:
             if size > self._limits.document_bytes:
                 return verdicts.too_large(self._limits), None
             child.given_bytes = size
-            if size <= _COPIED_AT_ONCE:
-                # Sooner done than a thread is asked to.
-                shutil.copyfile(request.path, copy)
-            else:
-                await asyncio.to_thread(shutil.copyfile, request.path, copy)
+            await asyncio.to_thread(shutil.copyfile, request.path, copy)
         except (PermissionError, FileNotFoundError):
             message = "The document may not be read by this server."
             return Verdict(FailureCode.ENGINE_ERROR, message, retryable=True), None
         copy.chmod(0o600)
-        try:
-            return await self._ask(child, request, copy)
-        finally:
-            child.given_bytes = 0
+        return await self._ask(child, request, copy)
 
     async def _child_for(self, project_id: str) -> Child:
         child = self._child
@@ -217,9 +225,14 @@ class Sandbox:
         return (
             child.alive
             and child.project_id == project_id
-            and child.served < self._limits.documents_per_child
+            and not self._is_used_up(child)
             and child.resident() < self._limits.memory_bytes * _GROWN
         )
+
+    def _is_used_up(self, child: Child) -> bool:
+        # By documents alone a child of short ones would spend a third of its life on starting.
+        limits = self._limits
+        return child.served >= limits.documents_per_child and child.worked_s >= limits.seconds_per_child
 
     async def _drop_child(self) -> None:
         child, self._child = self._child, None
@@ -228,10 +241,29 @@ class Sandbox:
                 await child.end()
 
 
-def _question(token: str, request: ParseRequest, path: Path, made: Path) -> dict[str, Any]:
+def _content_of(path: Path) -> bytes | None:
+    """The bytes of a document that go through the pipe; None when it is too large for that, or cannot be
+    read, of which more is said elsewhere. Sooner read than a thread is asked to."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (PermissionError, FileNotFoundError):
+        return None
+    try:
+        size = os.fstat(handle).st_size
+        if size > MOST_BEHIND_A_REQUEST:
+            return None
+        # Whole at once, or it is a file that grows, or lies where reads come in parts.
+        found = os.read(handle, MOST_BEHIND_A_REQUEST + 1)
+        return found if len(found) == size else None
+    finally:
+        os.close(handle)
+
+
+def _question(token: str, request: ParseRequest, path: Path, made: Path, given: int | None) -> dict[str, Any]:
     return {
         "id": token,
         "path": str(path.absolute()),
+        "given": given,
         "name": request.name,
         "options": dict(request.options),
         "parsed": request.parsed,

@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -78,6 +79,26 @@ def test_nothing_larger_than_the_limit_is_written_or_read() -> None:
     with pytest.raises(ResultUnreadable, match="over"):
         decode(bomb, max_bytes=10_000)
     assert decode(bomb, max_bytes=11_000) == doc
+
+
+@pytest.mark.parametrize("size", [10, 2**20 - 200, 2**20, 3 * 2**20])
+def test_small_and_large_objects_are_packed_whole(size: int) -> None:
+    """What is small is packed at once and what is large on the way; both are one frame with a checksum."""
+    words = " ".join(str(number) for number in range(size // 6))
+    doc = ResultDocument("e", (Page(1, "first"), Page(2, words), Page(3, "last")))
+    blob = encode(doc)
+    assert zstandard.get_frame_parameters(blob).has_checksum
+    assert decode(blob) == doc
+
+
+def test_an_object_that_was_too_large_leaves_nothing_in_the_next() -> None:
+    large = ResultDocument("e", tuple(Page(number, "x" * 2**20) for number in range(1, 4)))
+    with pytest.raises(ResultTooLarge):
+        encode(large, max_bytes=2 * 2**20)
+    assert decode(encode(DOCUMENT)) == DOCUMENT
+    with ThreadPoolExecutor(8) as threads:
+        packed = list(threads.map(encode, [DOCUMENT, large] * 8))
+    assert [decode(one) for one in packed] == [DOCUMENT, large] * 8
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 20, -1, -5])

@@ -1,6 +1,7 @@
 """What every blob storage promises, asked of the one that is there."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -33,6 +34,57 @@ async def test_bytes_streams_and_files_come_back_whole(store: ObjectStore, tmp_p
     streamed = [piece async for piece in await store.stream("a/stream")]
     assert b"".join(streamed) == b"".join([piece async for piece in pieces(5, PIECE)])
     assert len(streamed) > 1
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+async def test_many_files_are_stored_whole_and_stay(store: ObjectStore, tmp_path: Path, place: str) -> None:
+    store = store if place == "folder" else ObjectStore("memory:///")
+    files = {f"p/x/r/{number}/t": tmp_path / f"result {number}" for number in range(40)}
+    for number, path in enumerate(files.values()):
+        path.write_bytes(b"%d" % number * 1_000)
+    await store.put_files(files)
+    for key, path in files.items():
+        assert await store.read(key) == path.read_bytes()
+    await store.put_files({})
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+async def test_many_files_of_which_one_is_gone_are_an_error(
+    store: ObjectStore, tmp_path: Path, place: str
+) -> None:
+    store = store if place == "folder" else ObjectStore("memory:///")
+    (tmp_path / "there").write_bytes(b"x")
+    with pytest.raises(FileNotFoundError):
+        await store.put_files({"a": tmp_path / "there", "b": tmp_path / "gone"})
+
+
+async def test_many_files_into_a_folder_that_fails_are_a_store_that_is_down(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    (tmp_path / "blobs" / "a").write_text("a file where a folder is needed")
+    with pytest.raises(StorageDown):
+        await store.put_files({"b/c": source, "a/b": source})
+    await store.put("installation/mark", b"ours")
+    store.hold_to("installation/mark")
+    await store.put_files({"b/d": source})
+    (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(StorageDown):
+        await store.put_files({"b/e": source})
+    assert not (tmp_path / "blobs").exists(), "nothing is put where nobody finds it again"
+
+
+async def test_many_files_that_take_for_ever_are_a_store_that_is_down(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, go_on = tmp_path / "source", threading.Event()
+    source.write_bytes(b"x")
+    monkeypatch.setattr(obstore, "put", lambda *_: go_on.wait(20))
+    store._patience_s = 0.05
+    with pytest.raises(StorageDown, match="no answer"):
+        await store.put_files({"a": source})
+    go_on.set()
 
 
 async def test_an_empty_stream_is_an_empty_blob(store: ObjectStore) -> None:

@@ -93,8 +93,11 @@ class Reader:
         outcome = await self.done(content, name, project=project, **options)
         assert outcome.code is None, outcome
         assert outcome.result is not None
-        document = decode(outcome.result.read_bytes())
-        outcome.result.unlink()
+        if isinstance(outcome.result, bytes):
+            document = decode(outcome.result)
+        else:
+            document = decode(outcome.result.read_bytes())
+            outcome.result.unlink()
         assert outcome.pages == len(document.pages)
         return document
 

@@ -69,7 +69,7 @@ async def test_a_document_that_crashes_its_reader_is_tried_twice(
     asked: list[int] = []
     ask = Child.ask
 
-    async def counted(child: Child, *about: Any) -> bytes | process.Ended:
+    async def counted(child: Child, *about: Any) -> process.Answer | process.Ended:
         asked.append(child._process.pid)
         return await ask(child, *about)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from liteparse import LiteParse
 from PIL import Image
 from reportlab.pdfgen import canvas
 
@@ -181,6 +182,50 @@ async def test_more_pages_than_a_slice_come_in_order(reader: Reader) -> None:
     document = await reader.read(pdf(405), "long.pdf", tier="fast")
     assert [page.page_number for page in document.pages] == list(range(1, 406))
     assert "Heading of page 405" in document.pages[-1].text
+
+
+async def test_a_part_of_a_long_document_is_read(reader: Reader) -> None:
+    document = await reader.read(
+        pdf(203), "long.pdf", tier="fast", page_ranges={"target_pages": "2,199-201,203"}
+    )
+    assert [page.page_number for page in document.pages] == [2, 199, 200, 201, 203]
+    assert document.document["pages"] == 203
+
+
+async def test_a_pdf_without_pages_says_so(reader: Reader) -> None:
+    parts = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[]/Count 0>>"]
+    content, places = b"%PDF-1.4\n", [b"0000000000 65535 f \n"]
+    for number, part in enumerate(parts, start=1):
+        places.append(b"%010d 00000 n \n" % len(content))
+        content += b"%d 0 obj\n%s\nendobj\n" % (number, part)
+    start = len(content)
+    content += b"xref\n0 3\n" + b"".join(places)
+    content += b"trailer\n<</Root 1 0 R/Size 3>>\nstartxref\n%d\n%%%%EOF" % start
+    for ranges in ({}, {"max_pages": 3}):
+        outcome = await reader.done(content, "none.pdf", page_ranges=ranges)
+        assert outcome.code is FailureCode.NO_DATA_FOUND_IN_FILE
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+@pytest.mark.parametrize("content", [pdf(3), scanned_pdf(beside_text=True)], ids=["words", "scan"])
+def test_the_compiled_parser_says_what_the_library_says(tmp_path: Path, content: bytes, form: str) -> None:
+    """What is read past the library's own copy of it: the names and values that the engine uses."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(content)
+    settings = {"output_format": form, "ocr_enabled": False, "extract_content_bounds": True}
+    compiled = liteparse._parser(**settings).parse(str(path))
+    public = LiteParse(
+        continue_on_page_error=True, keep_headers_footers=True, num_workers=1, quiet=True, **settings
+    ).parse(path)
+    names = ("page_num", "text", "markdown", "width", "height", "page_label")
+    assert [[getattr(page, name) for name in names] for page in compiled.pages] == [
+        [getattr(page, name) for name in names] for page in public.pages
+    ]
+    assert [page.content_bounds is None for page in compiled.pages] == [
+        page.content_bounds is None for page in public.pages
+    ]
+    assert (compiled.total_pages, list(compiled.page_errors)) == (public.total_pages, public.page_errors)
+    assert len(public.pages) == 3
 
 
 async def test_a_crop_box_leaves_the_rest_out(reader: Reader) -> None:

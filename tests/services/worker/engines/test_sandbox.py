@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -46,7 +47,8 @@ def test_the_sandbox_is_what_the_worker_asks_for() -> None:
 def test_the_limits_are_those_of_the_design() -> None:
     limits = SandboxLimits()
     assert (limits.wall_s, limits.cpu_s, limits.memory_bytes) == (300, 300, 2 * 2**30)
-    assert (limits.pages, limits.written_bytes, limits.documents_per_child) == (5000, 512 * 2**20, 200)
+    assert (limits.pages, limits.written_bytes) == (5000, 512 * 2**20)
+    assert (limits.documents_per_child, limits.seconds_per_child) == (200, 30)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,10 @@ async def test_the_protocol_cannot_be_written_to_by_accident(bad: Bad) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['{"id": "guess", "code": null}', "not json", "[]", "x" * 200_000, '{"infra": "the disk is full"}'],
+    [
+        *('{"id": "guess", "code": null}', "not json", "[]", "x" * 200_000, '{"infra": "the disk is full"}'),
+        *('0 {"id": "guess", "code": null}', "65537 {}", "999999999999 {}", "-1 {}", "4 {}\nmore"),
+    ],
 )
 async def test_an_answer_on_purpose_forged_is_not_believed(bad: Bad, line: str) -> None:
     reader = bad()
@@ -196,11 +201,19 @@ async def test_a_warm_child_is_kept(bad: Bad) -> None:
 
 
 async def test_a_child_serves_one_project_and_so_many_documents(bad: Bad) -> None:
-    reader = bad(documents_per_child=2)
+    reader = bad(documents_per_child=2, seconds_per_child=0.0)
     pids = [await reader.say("pid", project=project) for project in "aabbbb"]
     assert len(set(pids)) == 3
     assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4] == pids[5]
     assert all(is_gone(int(pid)) for pid in pids[:4])
+
+
+async def test_a_child_of_short_documents_is_kept_until_it_has_worked_for_long(bad: Bad) -> None:
+    reader = bad(documents_per_child=2, seconds_per_child=0.9)
+    first = [await reader.say("pid") for _ in range(4)]
+    assert len(set(first)) == 1
+    assert await reader.say("nap") == "rested"
+    assert await reader.say("pid") != first[0]
 
 
 async def test_a_child_that_has_grown_is_replaced(bad: Bad) -> None:
@@ -310,11 +323,12 @@ async def test_a_killed_child_takes_its_children_with_it(
 
 
 async def test_results_outlive_their_child_and_end_with_the_sandbox(bad: Bad, tmp_path: Path) -> None:
-    reader = bad(documents_per_child=1)
-    done = [await reader.done(b"words", "a.txt") for _ in range(3)]
+    reader = bad(documents_per_child=1, seconds_per_child=0.0)
+    noise = Random(7).randbytes(150_000).hex().encode()
+    done = [await reader.done(noise, "a.txt") for _ in range(3)]
     results = [outcome.result for outcome in done]
     assert len(set(results)) == 3
-    assert all(result is not None and result.exists() for result in results)
+    assert all(isinstance(result, Path) and result.exists() for result in results)
     await reader.sandbox.close()
     await reader.sandbox.close()
     assert names_in(tmp_path) == ["documents"]
