@@ -133,7 +133,7 @@ async def sending(resources: Resources, deliverer: Deliverer) -> AsyncIterator[N
     """Upkeep sends for the length of the block."""
     stopping = asyncio.Event()
     steps = delivering(deliverer)
-    running = asyncio.create_task(keep_up(resources.unit_of_work, stopping, more=steps))
+    running = asyncio.create_task(keep_up(resources, stopping, more=steps))
     try:
         yield
     finally:

@@ -23,9 +23,7 @@ async def test_upkeep_removes_what_is_over(shelf: Shelf) -> None:
     await shelf.keep(results_days=30)
     old, young = await shelf.job(days=31), await shelf.job(days=29)
     stopping = asyncio.Event()
-    running = asyncio.create_task(
-        keep_up(shelf.resources.unit_of_work, stopping, more=cleaning(Cleaner(shelf.resources)))
-    )
+    running = asyncio.create_task(keep_up(shelf.resources, stopping, more=cleaning(Cleaner(shelf.resources))))
     try:
         async with asyncio.timeout(UP_WITHIN_S):
             while await shelf.mill.one("SELECT purged_at FROM jobs WHERE id = :j", j=old) is None:
