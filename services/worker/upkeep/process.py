@@ -17,6 +17,7 @@ from shared.db.outage import will_pass
 from shared.db.reader import Reader
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.telemetry import logger, set_up
+from shared.webhooks.delivering import is_anything_due
 from shared.wiring import Resources, open_gate, open_resources
 
 log = logger(__name__)
@@ -74,10 +75,11 @@ def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
     )
 
 
-def delivering(deliverer: Deliverer) -> tuple[Step, ...]:
+def delivering(deliverer: Deliverer, reader: Reader) -> tuple[Step, ...]:
     """What sends webhooks."""
+    start_due = sweep.if_due(reader, is_anything_due, deliverer.start_due)
     return (
-        Step("webhooks", 0.25, deliverer.start_due, idle=1.0),
+        Step("webhooks", 0.25, start_due, idle=1.0),
         Step("webhook ends", 0.1, deliverer.settle, call=deliverer.ended),
         Step("webhook log", 60.0, deliverer.forget_old),
     )
@@ -144,7 +146,7 @@ async def _main(settings: Settings) -> None:
             await keep_up(
                 resources,
                 stopping,
-                more=(*cleaning(Cleaner(resources)), *delivering(deliverer)),
+                more=(*cleaning(Cleaner(resources)), *delivering(deliverer, resources.reader)),
                 ready_file=settings.ready_file,
             )
             await deliverer.leave(resources.unit_of_work)

@@ -42,6 +42,26 @@ async def silent_workers(uow: UnitOfWork) -> int:
     return gone
 
 
+Do = Callable[[UnitOfWork], Awaitable[int]]
+Ask = Callable[[Reader], Awaitable[bool]]
+
+
+def if_due(reader: Reader, ask: Ask, step: Do) -> Do:
+    """The step, left out while a read says that nothing is due for it."""
+
+    async def look(uow: UnitOfWork) -> int:
+        return await step(uow) if await _says(ask, reader) else 0
+
+    return look
+
+
+async def _says(ask: Ask, reader: Reader) -> bool:
+    try:
+        return await ask(reader)
+    except NotNow:
+        return True  # the steps find out what is wrong, and tell it
+
+
 GLANCE_HOLDS_S: Final = 0.5
 MARK_AFTER_S: Final = 1.5
 """Every second beat marks while nothing is due: after five seconds without a mark leases are lengthened."""
@@ -57,7 +77,7 @@ class Glance:
         self._at = self._marked_at = -math.inf
         self._answer = True
 
-    def before(self, step: Callable[[UnitOfWork], Awaitable[int]]) -> Callable[[UnitOfWork], Awaitable[int]]:
+    def before(self, step: Do) -> Do:
         """The step, left out while nothing is due."""
 
         async def look(uow: UnitOfWork) -> int:
@@ -78,9 +98,6 @@ class Glance:
     async def _shows(self) -> bool:
         async with self._turn:
             if time.monotonic() - self._at >= GLANCE_HOLDS_S:
-                try:
-                    self._answer = await batch_sweeping.is_anything_due(self._reader)
-                except NotNow:
-                    self._answer = True  # the steps find out what is wrong, and tell it
+                self._answer = await _says(batch_sweeping.is_anything_due, self._reader)
                 self._at = time.monotonic()
             return self._answer

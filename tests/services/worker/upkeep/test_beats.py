@@ -9,7 +9,9 @@ from services.worker.upkeep import sweep
 from services.worker.upkeep.deliver import Deliverer
 from services.worker.upkeep.process import Step, keep_up
 from services.worker.upkeep.sweep import Glance
+from shared.db.reader import NotNow, Reader
 from shared.db.unit_of_work import UnitOfWork
+from shared.webhooks.delivering import is_anything_due
 from shared.webhooks.service import Gate
 from shared.wiring import Resources
 from tests.services.worker.upkeep.conftest import Receiver, Tell, over, sending, until
@@ -87,3 +89,32 @@ async def test_while_nothing_is_due_every_other_beat_marks_and_a_lost_chunk_wait
     await mill.taken()
     await mill.sql("UPDATE chunks SET due_at = now() - interval '1 s' WHERE state = 'TAKEN'")
     assert await beat() == 1
+
+
+async def test_nothing_is_taken_while_no_delivery_is_due(mill: Mill, tell: Tell, receiver: Receiver) -> None:
+    await tell(receiver.url)
+    assert await is_anything_due(mill.resources.reader)
+    await mill.sql("UPDATE webhook_deliveries SET due_at = now() + interval '1 h'")
+    assert not await is_anything_due(mill.resources.reader)
+    asked: list[UnitOfWork] = []
+
+    async def take(uow: UnitOfWork) -> int:
+        asked.append(uow)
+        return 1
+
+    step = sweep.if_due(mill.resources.reader, is_anything_due, take)
+    async with mill.resources.unit_of_work() as uow:
+        assert (await step(uow), asked) == (0, [])
+        await mill.sql("UPDATE webhook_deliveries SET due_at = now()")
+        assert (await step(uow), asked) == (1, [uow])
+
+
+async def test_a_read_that_fails_leaves_nothing_out(mill: Mill) -> None:
+    async def fails(_: Reader) -> bool:
+        raise NotNow
+
+    async def take(_: UnitOfWork) -> int:
+        return 1
+
+    async with mill.resources.unit_of_work() as uow:
+        assert await sweep.if_due(mill.resources.reader, fails, take)(uow) == 1
