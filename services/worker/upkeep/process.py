@@ -68,7 +68,8 @@ async def keep_up(
 def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
     """What removes rows and bytes."""
     return (
-        Step("retention", 10.0, cleaner.enforce_terms),
+        # Terms are days, and who reads sees himself whether something is over.
+        Step("retention", 10.0, cleaner.enforce_terms, idle=30.0),
         Step("doomed", 5.0, cleaner.remove_doomed),
         Step("orphans", 60.0, cleaner.collect_orphans),
         Step("purges", 1.0, cleaner.purge, idle=5.0),
