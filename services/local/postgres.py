@@ -45,6 +45,8 @@ SETTINGS = {
     # As many pages a second as by default, looked for once instead of five times.
     "bgwriter_delay": "1s",
     "bgwriter_lru_maxpages": "500",
+    # Who commits writes what it commits; only heartbeats leave that to the writer, and may be lost.
+    "wal_writer_delay": "1s",
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",
     "timezone": "UTC",

@@ -70,7 +70,8 @@ def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
     return (
         # Terms are days, and who reads sees himself whether something is over.
         Step("retention", 10.0, cleaner.enforce_terms, idle=30.0),
-        Step("doomed", 5.0, cleaner.remove_doomed),
+        # Two minutes after their rows, and some seconds.
+        Step("doomed", 5.0, cleaner.remove_doomed, idle=10.0),
         Step("orphans", 60.0, cleaner.collect_orphans),
         Step("purges", 1.0, cleaner.purge, idle=5.0),
     )
