@@ -5,10 +5,14 @@ is called, so both are bounded here; what a body may do is said in `middleware`.
 """
 
 import asyncio
+import contextlib
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import FrameType
 from typing import Any, Final
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.api.event_hub import LEAVE, LEAVING
@@ -175,3 +179,47 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "access_log": False,
 }
 """What the server of the API is opened with, whoever opens it."""
+
+
+LOOK_EVERY_S: Final = 1.0
+
+
+class RestingServer(uvicorn.Server):
+    """Looks around once a second, for the time in its headers; its own would ten times, to see a signal. Here
+    the signal wakes it, so a stop is heard at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Until the server was asked to end."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._asked.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve the API until SIGTERM or SIGINT; blocks. `SystemExit` when it could not start."""
+    config = uvicorn.Config(
+        "services.api.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=20,
+        **OPTIONS,
+    )
+    server = RestingServer(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)

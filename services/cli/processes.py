@@ -19,20 +19,11 @@ def api(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve the API."""
-    import uvicorn
-
     _check_extract_engine()
     with _ready_to_serve("the API"):
-        from services.api.listening import OPTIONS
+        from services.api.listening import serve
 
-        uvicorn.run(
-            "services.api.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            timeout_graceful_shutdown=20,
-            **OPTIONS,
-        )
+        serve(host, port)
 
 
 def worker(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.local.endings import ended
 from services.local.errors import StackFailed
 from services.local.stale import create_time
 
@@ -88,8 +89,10 @@ class Process:
 
     async def exited(self) -> int:
         """Waits for the end of the part; its exit code."""
-        while (code := self.exit_code()) is None:  # noqa: ASYNC110 - the kernel sets no Event that all systems have
-            await asyncio.sleep(POLL_S)
+        while (code := self.exit_code()) is None:
+            # Told or not, look again: who is traced has ended for the system before it has for us.
+            if not await ended(self.pid) or self.exit_code() is None:
+                await asyncio.sleep(POLL_S)
         return code
 
     async def stop(self, hurry: asyncio.Event | None = None) -> int:

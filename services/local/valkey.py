@@ -108,6 +108,8 @@ class EmbeddedValkey:
             *("--port", "0", "--unixsocket", str(self._socket()), "--unixsocketperm", "700"),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
             *("--dir", str(self.folder), "--daemonize", "no", "--always-show-logo", "no"),
+            # How often it looks around by itself; what is asked of it does not wait for that.
+            *("--hz", "2"),
         )
 
 

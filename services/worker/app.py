@@ -14,7 +14,6 @@ import sys
 import threading
 import warnings
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import RawValue
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +32,7 @@ from services.worker.engines.limits import hide_process
 from services.worker.engines.version import engine_version
 from services.worker.hearing import Hearing
 from services.worker.runtime import LoopThread, Runtime, close_runtime, open_runtime
+from services.worker.stop_pipe import StopPipe
 from services.worker.tasks import orchestrate
 from services.worker.tasks import work as working
 from shared.config import Settings
@@ -57,9 +57,8 @@ class WorkerProcess:
         self.settings = settings
         self.mark = mark
         self.queues = queues
-        # Shared with the children since before the fork: Celery tells them nothing of a shutdown
-        # (protocol rule 28), and a lock-free value may be set from a signal handler.
-        self.stopping = RawValue(ctypes.c_bool, False)
+        # Celery tells its children nothing of a shutdown (protocol rule 28).
+        self.stop = StopPipe()
         self.loop: LoopThread | None = None
         self.runtime: Runtime | None = None
 
@@ -67,9 +66,7 @@ class WorkerProcess:
         """After the fork: die with the parent, then open the runtime."""
         _die_with_parent()
         self.loop = LoopThread()
-        self.runtime = self.loop.call(
-            open_runtime(self.settings, self.queues, lambda: bool(self.stopping.value), mark=self.mark)
-        )
+        self.runtime = self.loop.call(open_runtime(self.settings, self.queues, self.stop, mark=self.mark))
 
     def close(self) -> None:
         """Before the process ends."""
@@ -190,7 +187,7 @@ def _connect_signals(process: WorkerProcess, hearing: Hearing) -> None:
         process.close()
 
     def stopping(**_: Any) -> None:
-        process.stopping.value = True
+        process.stop.say()
         leaving = threading.Timer(LEAVES_WITHIN_S, _leave)
         leaving.daemon = True
         leaving.start()

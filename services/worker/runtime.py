@@ -7,7 +7,7 @@ a bell is heard. Built after the fork, so no connection is ever shared with anot
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from services.worker.engines.sandbox import Sandbox
 from services.worker.engines.scratch import PrivateFolder
 from services.worker.engines.version import engine_version
 from services.worker.llm import LanguageModel
+from services.worker.stop_pipe import StopPipe
 from services.worker.tally import Tally
 from shared.config import Extract, Settings
 from shared.db.outage import will_pass
@@ -33,7 +34,6 @@ T = TypeVar("T")
 log = logger(__name__)
 
 SEEN_EVERY_S = 5.0
-WATCH_EVERY_S = 0.1
 QUARANTINE_S = (1.0, 30.0)
 
 
@@ -147,10 +147,10 @@ class LoopThread:
 
 
 async def open_runtime(
-    settings: Settings, queues: list[str], asked_to_stop: Callable[[], bool], *, mark: str | None = None
+    settings: Settings, queues: list[str], stop: StopPipe, *, mark: str | None = None
 ) -> Runtime:
-    """Open pools and sandbox, and keep the process's row fresh from now on. `mark` is the key by which the
-    storage is known; without it any place at its address is taken for the storage."""
+    """Open pools and sandbox, and keep the process's row fresh from now on. `stop` says when to leave. `mark`
+    is the key by which the storage is known; without it any place at its address is taken for the storage."""
     extractor = _extractor_of(settings.extract)
     # A chunk needs a connection for moments only, so a few are enough for many at once.
     many = extractor is not None and settings.extract.side_by_side > 1
@@ -162,7 +162,7 @@ async def open_runtime(
     runtime = Runtime(resources, beats, queues, Sandbox(), copies.path, extractor, copies, engine_version())
     runtime.watchers = [
         asyncio.create_task(_stay_visible(runtime)),
-        asyncio.create_task(_watch_stop(runtime, asked_to_stop)),
+        asyncio.create_task(_hear_stop(runtime, stop)),
     ]
     return runtime
 
@@ -246,8 +246,6 @@ async def tell_ended(runtime: Runtime) -> None:
         raise
 
 
-async def _watch_stop(runtime: Runtime, asked_to_stop: Callable[[], bool]) -> None:
-    # The flag lies in memory shared with the parent process: nothing can wake this loop for it.
-    while not asked_to_stop():  # noqa: ASYNC110
-        await asyncio.sleep(WATCH_EVERY_S)
+async def _hear_stop(runtime: Runtime, stop: StopPipe) -> None:
+    await stop.heard()
     runtime.stopping.set()

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.batches.telling import FAILURES, NEWS, PROGRESS, bound, telling
+from shared.db.reader import Reader
 from shared.db.savepoint import apart
 
 MOST_FAILURES: Final = 20
@@ -290,17 +291,15 @@ async def strike(session: AsyncSession, batch_id: UUID) -> int | None:
     return found.scalar_one_or_none()
 
 
-async def is_anything_due(session: AsyncSession) -> bool:
+async def is_anything_due(reader: Reader) -> bool:
     """Whether a batch or a lane is due, or a chunk is there that may be lost or want a bell or a fold: one
-    question for all sweeps."""
-    found = await session.execute(
-        text(
-            "SELECT EXISTS (SELECT FROM batches WHERE wake_at <= now())"
-            " OR EXISTS (SELECT FROM lanes WHERE wake_at <= now())"
-            " OR EXISTS (SELECT FROM chunks WHERE state IN ('READY', 'TAKEN', 'DONE') AND due_at <= now())"
-        )
+    question for all sweeps. Raises `NotNow`."""
+    found = await reader.fetch(
+        "SELECT EXISTS (SELECT FROM batches WHERE wake_at <= now())"
+        " OR EXISTS (SELECT FROM lanes WHERE wake_at <= now())"
+        " OR EXISTS (SELECT FROM chunks WHERE state IN ('READY', 'TAKEN', 'DONE') AND due_at <= now())"
     )
-    return bool(found.scalar_one())
+    return bool(found[0][0])
 
 
 async def wake_finished(session: AsyncSession, *, limit: int) -> None:

@@ -1,6 +1,7 @@
 """What upkeep does for batches: ring those whose time has come."""
 
 from shared.batches import orchestration
+from shared.db.reader import Reader
 from shared.db.unit_of_work import UnitOfWork
 from shared.queue.messages import Advance
 
@@ -15,6 +16,6 @@ async def ring_due(uow: UnitOfWork) -> int:
     return len(due)
 
 
-async def is_anything_due(uow: UnitOfWork) -> bool:
-    """Whether any batch, lane or chunk may want a bell now."""
-    return await orchestration.is_anything_due(uow.session)
+async def is_anything_due(reader: Reader) -> bool:
+    """Whether any batch, lane or chunk may want a bell now. Raises `NotNow`."""
+    return await orchestration.is_anything_due(reader)

@@ -9,16 +9,22 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from shared.db.reader import Reader
 from shared.db.unit_of_work import UnitOfWork
 from shared.pausing import Point, reach
 from shared.webhooks import ledger
 from shared.webhooks.ledger import End, Room, Taken
 
-__all__ = ["LEASE_S", "End", "Room", "Taken", "forget_old", "give_back", "settle", "take"]
+__all__ = ["LEASE_S", "End", "Room", "Taken", "forget_old", "give_back", "is_anything_due", "settle", "take"]
 
 LEASE_S: Final = 60.0
 """Longer than a try and the writing of its end: 30 s for the receiver, the rest for a busy database."""
 SLICE: Final = 2_000
+
+
+async def is_anything_due(reader: Reader) -> bool:
+    """Whether there may be something to take: asked by one cheap read while nothing is. Raises `NotNow`."""
+    return await ledger.is_anything_due(reader)
 
 
 async def take(uow: UnitOfWork, room: Room) -> list[Taken]:

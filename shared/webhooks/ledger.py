@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db.reader import Reader
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -55,14 +57,20 @@ class Room:
     projects: Mapping[UUID, int]
 
 
-_TAKE = (
-    # The destinations that have something pending, by hops over the index: few, whatever waits for each.
+# The destinations that have something pending, by hops over the index: few, whatever waits for each.
+_DESTINATIONS = (
     "WITH RECURSIVE d AS ((SELECT destination FROM webhook_deliveries WHERE due_at IS NOT NULL"
     "   ORDER BY destination LIMIT 1)"
     "  UNION ALL SELECT (SELECT w.destination FROM webhook_deliveries w WHERE w.due_at IS NOT NULL"
     "   AND w.destination > d.destination ORDER BY w.destination LIMIT 1) FROM d"
-    "   WHERE d.destination IS NOT NULL),"
-    " found AS MATERIALIZED (SELECT x.id, x.due_at, x.project_id FROM d"
+    "   WHERE d.destination IS NOT NULL)"
+)
+_IS_ANYTHING_DUE = _DESTINATIONS + (  # noqa: S608 - constants
+    " SELECT EXISTS (SELECT FROM d CROSS JOIN LATERAL (SELECT FROM webhook_deliveries w"
+    "  WHERE w.destination = d.destination AND w.due_at <= now() LIMIT 1) x)"
+)
+_TAKE = _DESTINATIONS + (  # noqa: S608 - constants
+    ", found AS MATERIALIZED (SELECT x.id, x.due_at, x.project_id FROM d"
     "  LEFT JOIN unnest(CAST(:destinations AS uuid[]), CAST(:free AS int[])) AS b(destination, free)"
     "   ON b.destination = d.destination"
     "  CROSS JOIN LATERAL (SELECT w.id, w.due_at, w.project_id FROM webhook_deliveries w"
@@ -79,6 +87,12 @@ _TAKE = (
     " RETURNING w.id, w.token, w.project_id, w.destination, w.event_id, w.event_type, w.data, w.created_at,"
     "  w.attempts, e.url, e.headers, e.output_format, e.secret"
 )
+
+
+async def is_anything_due(reader: Reader) -> bool:
+    """Whether any delivery is due, held by a sender that is late or not. Raises `NotNow`."""
+    found = await reader.fetch(_IS_ANYTHING_DUE)
+    return bool(found[0][0])
 
 
 async def take(session: AsyncSession, room: Room, *, lease_s: float) -> list[Taken]:

@@ -1,11 +1,15 @@
 """(g) What the stack costs when nothing is to be done, with ten thousand batches that have ended: statements
-a second at PostgreSQL, and processor time of everything that runs.
+a second at PostgreSQL, and processor time of everything that runs, by part.
 
-Every statement counts, whoever sends it; BEGIN, COMMIT, ROLLBACK and SET are told beside.
+Every statement counts, whoever sends it; BEGIN, COMMIT, ROLLBACK and SET are told beside. Every process
+counts, also those that came and went meanwhile, and `manager`, which starts the others and watches over them.
 """
 
 import asyncio
+import os
+import statistics
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psutil
@@ -46,7 +50,7 @@ def measure(house: House, book: Book) -> None:
             used, began = _used(house, worker.pid), time.monotonic()
             time.sleep(seconds)
             took = time.monotonic() - began
-            cpu.append((_used(house, worker.pid) - used) / took * 100)
+            cpu.append(_shares(used, _used(house, worker.pid), took))
             real, both = house.rows.fetch(CALLS)[0]
             queries.append(real / took)
             every.append(both / took)
@@ -56,11 +60,21 @@ def measure(house: House, book: Book) -> None:
         "cores_free_before": probes,
     }
     most = [f"{row['calls'] / seconds:.2f}/s {row['query'][:90]}" for row in house.rows.fetch(MOST)]
+    whole = [sum(shares.values()) for shares in cpu]
+    by_part = {name: round(statistics.median(shares[name] for shares in cpu), 3) for name in cpu[0]}
     book.add(
         figure("statements a second when idle", queries, "1/s", at_most=5, most=most, **conditions),
         figure("the same with BEGIN, COMMIT and SET", every, "1/s", **conditions),
-        figure("processor when idle, whole stack", cpu, "% of a core", at_most=2, **conditions),
+        figure(
+            "processor when idle, whole stack",
+            whole,
+            "% of a core",
+            at_most=2,
+            by_part=by_part,
+            **conditions,
+        ),
     )
+    print("  " + ", ".join(f"{name} {share:.2f}" for name, share in by_part.items()), flush=True)
 
 
 async def _fill(settings: Settings) -> None:
@@ -73,11 +87,18 @@ async def _fill(settings: Settings) -> None:
         await resources.close()
 
 
-def _used(house: House, worker: int) -> float:
-    """Processor seconds of all parts, their children and the worker so far."""
-    firsts = [*(one.pid for one in house.stack.parts()), worker]
-    every = {pid for first in firsts for pid in (first, *below(first))}
-    return sum(seconds_of(pid) for pid in every)
+def _used(house: House, worker: int) -> dict[str, float]:
+    """Processor seconds so far of each part with its children."""
+    firsts = {one.name: one.pid for one in house.stack.parts()} | {"worker": worker}
+    used = {name: sum(seconds_of(pid) for pid in (pid, *below(pid))) for name, pid in firsts.items()}
+    # The stack's own loop is the first thread of this process, and the bench is another.
+    first = next(one for one in psutil.Process().threads() if one.id == os.getpid())
+    return used | {"manager": first.user_time + first.system_time}
+
+
+def _shares(before: Mapping[str, float], after: Mapping[str, float], seconds: float) -> dict[str, float]:
+    """Percent of a core that each part took."""
+    return {name: (after[name] - used) / seconds * 100 for name, used in before.items()}
 
 
 def below(pid: int) -> list[int]:
@@ -86,9 +107,9 @@ def below(pid: int) -> list[int]:
 
 
 def seconds_of(pid: int) -> float:
-    """Processor seconds of a process so far; 0 when it is gone."""
+    """Processor seconds so far of a process and of its children that have ended; 0 when it is gone."""
     try:
         used = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
-    return float(used.user + used.system)
+    return float(used.user + used.system + used.children_user + used.children_system)

@@ -28,11 +28,12 @@ class Cleaner:
         self._tables = emptying.tables_of_a_project(metadata)
 
     async def enforce_terms(self, uow: UnitOfWork) -> int:
-        """Hide and remove what projects keep no longer. Needs no storage: blobs are doomed only."""
+        """Hide and remove what projects keep no longer; 0 when nothing was found and no walk goes on. Needs
+        no storage: blobs are doomed only."""
         done = await sweeping.sweep(uow, self._walk, within_s=SWEEP_FOR_S)
         if done:
             log.info("retention", **done)
-        return done.total()
+        return done.total() or int(not self._walk.ended)
 
     async def remove_doomed(self, _: UnitOfWork) -> int:
         """Remove blobs whose last row went, as many as there are."""

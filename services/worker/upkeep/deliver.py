@@ -31,7 +31,8 @@ LEAVE_WITHIN_S: Final = 5.0
 
 
 class Deliverer:
-    """Takes what is due, sends it, and says how it ended. `resolve` and `tls` are for tests."""
+    """Takes what is due, sends it, and says how it ended. `ended` is set while there are ends to be settled.
+    `resolve` and `tls` are for tests."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Deliverer:
         self._keep_days = keep_days
         self._running: dict[asyncio.Task[None], Taken] = {}
         self._ends: list[End] = []
+        self.ended = asyncio.Event()
         self._failing: dict[UUID, None] = {}
 
     async def start_due(self, uow: UnitOfWork) -> int:
@@ -67,6 +69,8 @@ class Deliverer:
             return 0
         accepted = await delivering.settle(uow, ends)
         del self._ends[: len(ends)]
+        if not self._ends:
+            self.ended.clear()
         for end in ends:
             if end.status == "DEAD" and end.id in accepted:
                 log.warning("a webhook is given up", delivery=str(end.id), reason=end.error)
@@ -116,6 +120,7 @@ class Deliverer:
         end = await self._sender.send(one)
         await reach(Point.WEBHOOK_SENT)
         self._ends.append(end)
+        self.ended.set()
         if end.status == "SENT":
             self._failing.pop(one.destination, None)
             return

@@ -14,9 +14,11 @@ from services.worker.upkeep.clean import Cleaner
 from services.worker.upkeep.deliver import Deliverer
 from shared.config import Settings
 from shared.db.outage import will_pass
+from shared.db.reader import Reader
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.telemetry import logger, set_up
-from shared.wiring import open_gate, open_resources
+from shared.webhooks.delivering import is_anything_due
+from shared.wiring import Resources, open_gate, open_resources
 
 log = logger(__name__)
 
@@ -28,17 +30,18 @@ sweep waiting."""
 @dataclass(frozen=True, slots=True)
 class Step:
     """Something to be done every `every` seconds, and every `idle` seconds while it finds nothing to do; it
-    commits by itself."""
+    commits by itself. One that has a `call` is done only when that is set, at most every `every` seconds."""
 
     name: str
     every: float
     do: Callable[[UnitOfWork], Awaitable[int]]
     idle: float | None = None
+    call: asyncio.Event | None = None
 
 
-def sweeping() -> tuple[Step, ...]:
+def sweeping(reader: Reader) -> tuple[Step, ...]:
     """What needs the database only."""
-    glance = sweep.Glance()
+    glance = sweep.Glance(reader)
     return (
         Step("chunks", 1.0, glance.lost_chunks),
         Step("bells", 1.0, glance.before(sweep.unheard_bells)),
@@ -49,7 +52,7 @@ def sweeping() -> tuple[Step, ...]:
 
 
 async def keep_up(
-    unit_of_work: UnitOfWorkFactory,
+    resources: Resources,
     stopping: asyncio.Event,
     *,
     more: Sequence[Step] = (),
@@ -58,30 +61,36 @@ async def keep_up(
     """Run all steps, and `more`, on their beats until `stopping` is set."""
     if ready_file is not None:
         ready_file.touch()
-    await asyncio.gather(*(_repeat(step, unit_of_work, stopping) for step in (*sweeping(), *more)))
+    steps = (*sweeping(resources.reader), *more)
+    await asyncio.gather(*(_repeat(step, resources.unit_of_work, stopping) for step in steps))
 
 
 def cleaning(cleaner: Cleaner) -> tuple[Step, ...]:
     """What removes rows and bytes."""
     return (
-        Step("retention", 10.0, cleaner.enforce_terms),
-        Step("doomed", 5.0, cleaner.remove_doomed),
+        # Terms are days, and who reads sees himself whether something is over.
+        Step("retention", 10.0, cleaner.enforce_terms, idle=30.0),
+        # Two minutes after their rows, and some seconds.
+        Step("doomed", 5.0, cleaner.remove_doomed, idle=10.0),
         Step("orphans", 60.0, cleaner.collect_orphans),
         Step("purges", 1.0, cleaner.purge, idle=5.0),
     )
 
 
-def delivering(deliverer: Deliverer) -> tuple[Step, ...]:
+def delivering(deliverer: Deliverer, reader: Reader) -> tuple[Step, ...]:
     """What sends webhooks."""
+    start_due = sweep.if_due(reader, is_anything_due, deliverer.start_due)
     return (
-        Step("webhooks", 0.25, deliverer.start_due, idle=1.0),
-        Step("webhook ends", 0.1, deliverer.settle),
+        Step("webhooks", 0.25, start_due, idle=1.0),
+        Step("webhook ends", 0.1, deliverer.settle, call=deliverer.ended),
         Step("webhook log", 60.0, deliverer.forget_old),
     )
 
 
 async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
+        if step.call is not None and not await _called(step.call, stopping):
+            return
         started, every = time.monotonic(), step.every
         try:
             async with unit_of_work() as uow:
@@ -101,6 +110,18 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
                 await stopping.wait()
         except TimeoutError:
             continue
+
+
+async def _called(call: asyncio.Event, stopping: asyncio.Event) -> bool:
+    """Waits for the call, and answers True; False when the process is to stop first."""
+    if not call.is_set():
+        waits = [asyncio.create_task(event.wait()) for event in (call, stopping)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+    return call.is_set()
 
 
 def run() -> None:
@@ -125,9 +146,9 @@ async def _main(settings: Settings) -> None:
                 )
             log.info("upkeep ready")
             await keep_up(
-                resources.unit_of_work,
+                resources,
                 stopping,
-                more=(*cleaning(Cleaner(resources)), *delivering(deliverer)),
+                more=(*cleaning(Cleaner(resources)), *delivering(deliverer, resources.reader)),
                 ready_file=settings.ready_file,
             )
             await deliverer.leave(resources.unit_of_work)

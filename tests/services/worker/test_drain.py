@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -9,8 +10,9 @@ from sqlalchemy import text
 from services.worker.engines.sandbox import Sandbox
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
+from shared.db.unit_of_work import UnitOfWork
 from shared.wiring import Resources
-from shared.workers import operating, service
+from shared.workers import operating, repository, service
 from tests.conftest import Tenant
 
 
@@ -65,3 +67,16 @@ async def test_a_draining_worker_takes_nothing(runtime: Runtime, tenant: Tenant)
     (ended,) = runtime.tally.take()
     assert (ended.job_type, ended.status, ended.jobs) == ("parse_v2", "COMPLETED", 1)
     assert ended.seconds > 0
+
+
+async def test_a_heartbeat_waits_for_no_disk_and_what_follows_it_does(runtime: Runtime) -> None:
+    async def waits(uow: UnitOfWork) -> str:
+        return str((await uow.session.execute(text("SHOW synchronous_commit"))).scalar_one())
+
+    async with runtime.unit_of_work() as uow:
+        assert await repository.seen(uow.session, runtime.worker_id) is False
+        assert await waits(uow) == "off"
+        await uow.commit()
+        assert await waits(uow) == "on"
+    async with runtime.unit_of_work() as uow:
+        assert await repository.seen(uow.session, uuid4()) is None

@@ -29,7 +29,7 @@ def register(poller, channel):
     return None if poller is first[0] and deaf.exists() else ask(poller, channel)
 
 MultiChannelPoller._register_BRPOP = register
-run(["orchestrate"], 1)
+run(["extract", "orchestrate"], 1)
 """
 
 
@@ -64,7 +64,9 @@ def worker(settings: Settings, broker_url: str, deaf: Path, log: Path) -> Iterat
         process.wait(30)
 
 
-def test_a_deaf_worker_connects_anew(settings: Settings, broker_url: str, tmp_path: Path) -> None:
+def test_a_deaf_worker_connects_anew_whichever_of_its_queues_has_the_bells(
+    settings: Settings, broker_url: str, tmp_path: Path
+) -> None:
     deaf, log = tmp_path / "deaf", tmp_path / "worker.log"
     broker = redis.Redis.from_url(broker_url.replace("redis+socket", "unix"))
     queue = CeleryQueue(broker_url)

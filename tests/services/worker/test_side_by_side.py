@@ -1,7 +1,7 @@
 """One bell, several hands: work that waits for a model overlaps, and every hand obeys stops and fences."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from services.worker.engines.port import Again, Infra, Outcome, ParseRequest
 from services.worker.llm import LanguageModel
 from services.worker.runtime import Runtime, close_runtime, open_runtime
+from services.worker.stop_pipe import StopPipe
 from services.worker.tasks.work import work
 from shared.config import Extract, Settings
 from shared.lanes import service as lane_service
@@ -220,10 +221,19 @@ async def hold_of(runtime: Runtime) -> Any:
         return tuple(found.one())
 
 
-async def test_a_process_opens_the_model_of_its_settings_and_advertises_it(settings: Settings) -> None:
+@pytest.fixture
+def stop() -> Iterator[StopPipe]:
+    made = StopPipe()
+    yield made
+    made.close()
+
+
+async def test_a_process_opens_the_model_of_its_settings_and_advertises_it(
+    settings: Settings, stop: StopPipe
+) -> None:
     named = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "side_by_side": 3}
     chosen = settings.model_copy(update={"extract": Extract.model_validate(named)})
-    runtime = await open_runtime(chosen, ["parse", QUEUE], lambda: False)
+    runtime = await open_runtime(chosen, ["parse", QUEUE], stop)
     try:
         assert isinstance(runtime.extractor, LanguageModel)
         async with asyncio.timeout(10), runtime.unit_of_work() as uow:
@@ -234,8 +244,8 @@ async def test_a_process_opens_the_model_of_its_settings_and_advertises_it(setti
         await close_runtime(runtime)
 
 
-async def test_a_process_without_one_works_by_rules(settings: Settings) -> None:
-    runtime = await open_runtime(settings, [QUEUE], lambda: False)
+async def test_a_process_without_one_works_by_rules(settings: Settings, stop: StopPipe) -> None:
+    runtime = await open_runtime(settings, [QUEUE], stop)
     try:
         assert runtime.extractor is None
         assert runtime.side_by_side(QUEUE) == 1

@@ -132,8 +132,8 @@ def gate(vault: Vault) -> Gate:
 async def sending(resources: Resources, deliverer: Deliverer) -> AsyncIterator[None]:
     """Upkeep sends for the length of the block."""
     stopping = asyncio.Event()
-    steps = delivering(deliverer)
-    running = asyncio.create_task(keep_up(resources.unit_of_work, stopping, more=steps))
+    steps = delivering(deliverer, resources.reader)
+    running = asyncio.create_task(keep_up(resources, stopping, more=steps))
     try:
         yield
     finally:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from services.worker.upkeep import clean
 from services.worker.upkeep.clean import Cleaner
 from services.worker.upkeep.process import cleaning, keep_up
 from shared.config import Settings, Storage
+from shared.retention.sweeping import Walk
 from shared.wiring import open_resources
 from tests.conftest import UP_WITHIN_S
 from tests.shared.retention.conftest import Shelf, make_shelf
@@ -23,9 +25,7 @@ async def test_upkeep_removes_what_is_over(shelf: Shelf) -> None:
     await shelf.keep(results_days=30)
     old, young = await shelf.job(days=31), await shelf.job(days=29)
     stopping = asyncio.Event()
-    running = asyncio.create_task(
-        keep_up(shelf.resources.unit_of_work, stopping, more=cleaning(Cleaner(shelf.resources)))
-    )
+    running = asyncio.create_task(keep_up(shelf.resources, stopping, more=cleaning(Cleaner(shelf.resources))))
     try:
         async with asyncio.timeout(UP_WITHIN_S):
             while await shelf.mill.one("SELECT purged_at FROM jobs WHERE id = :j", j=old) is None:
@@ -59,3 +59,18 @@ async def test_a_storage_that_is_anothers_loses_nothing_and_nothing_is_forgotten
     async with shelf.resources.unit_of_work() as uow:
         assert await Cleaner(shelf.resources).remove_doomed(uow) == 1
     assert await shelf.key(job) not in shelf.blobs()
+
+
+async def test_terms_that_find_nothing_are_looked_at_seldom_unless_a_walk_goes_on(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shelf.keep(results_days=30)
+    cleaner = Cleaner(shelf.resources)
+    async with shelf.resources.unit_of_work() as uow:
+        assert await cleaner.enforce_terms(uow) == 0
+    await shelf.job(days=31)
+    async with shelf.resources.unit_of_work() as uow:
+        assert await cleaner.enforce_terms(uow) > 0
+        monkeypatch.setattr(Walk, "ended", False)
+        monkeypatch.setattr(clean, "SWEEP_FOR_S", 0.2)
+        assert await cleaner.enforce_terms(uow) == 1

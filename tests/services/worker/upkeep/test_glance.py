@@ -21,7 +21,7 @@ async def swept(_: UnitOfWork) -> int:
 
 async def glanced(mill: Mill, step: Any = None) -> int:
     """What one beat does, by a glance that was not cast before."""
-    glance = Glance()
+    glance = Glance(mill.resources.reader)
     async with mill.resources.unit_of_work() as uow:
         return int(await (glance.lost_chunks if step is None else glance.before(step))(uow))
 
