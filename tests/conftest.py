@@ -6,7 +6,6 @@ when Docker answers; else the embedded ones of `services.local`.
 
 import asyncio
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -40,6 +39,7 @@ from shared.projects import service as project_service
 from shared.tables import metadata
 from shared.wiring import Resources, open_resources
 from tests.files_at_once import LongOnesAside
+from tests.listening_socket import listening_socket
 from tests.prepared_routes import prepare
 from tests.twins import HeardBells
 
@@ -248,7 +248,7 @@ class Server:
     def __init__(
         self, settings: Settings, bells: HeardBells, *, http: HTTPProtocolType | None = None
     ) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = listening_socket()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = prepare(create_app(settings, queue=bells))
         options = {**OPTIONS, "http": http or OPTIONS["http"]}
