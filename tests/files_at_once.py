@@ -1,9 +1,8 @@
 """Which process of a test run takes which file next.
 
 Files that start whole stacks are few, long and work on both cores; the others are many and short. One process
-takes the long ones, the longest first, the rest of them take the short ones, and whoever runs out of its own
-takes the other kind: no two stacks are started side by side before the end, and what is left for the end is
-short.
+takes the long ones, the rest of them take the short ones, and whoever runs out of its own takes the other
+kind: no two stacks work side by side before the end, and what is left for the end is short.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -17,12 +16,12 @@ LONG: Final = (
     "tests/fuzz/test_fuzz.py",
     "tests/chaos/",
     "tests/corpus/",
-    "tests/flows/",
     "tests/sdk/test_generated.py",
     "tests/sdk/test_every_method.py",
     "tests/sdk/test_typescript.py",
+    "tests/flows/",
 )
-"""Files and folders, the longest first."""
+"""Files and folders in the order in which they run. The flows share a stack that lives on to the end."""
 
 
 def place_of(file: str) -> int | None:
