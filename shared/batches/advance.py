@@ -15,10 +15,27 @@ from shared.queue.messages import Advance, Dispatch
 from shared.webhooks import announcing
 
 SLICE_S: Final = 2.0
+PAGE_S: Final = (0.15, 0.5)
 LOOK_AGAIN_S: Final = 30.0
 FIRST_LOOK_S: Final = 5.0
 DRAIN_SLICE: Final = 20_000
 STRIKES: Final = 8
+
+
+class Pages:
+    """How many files the next page has: more while its transactions are short, for others wait for the batch
+    meanwhile."""
+
+    def __init__(self) -> None:
+        self.files = spreading.PAGE
+
+    def took(self, seconds: float) -> None:
+        """Learn from the page before."""
+        short, long = PAGE_S
+        if seconds < short:
+            self.files = min(2 * self.files, spreading.GROWN * spreading.PAGE)
+        elif seconds > long:
+            self.files = spreading.PAGE
 
 
 class Step(Enum):
@@ -37,10 +54,12 @@ async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID, *, engine: st
     If there is more to do it rings itself, at most twice a second (protocol rule 14a). Every transaction
     leaves a due time behind, so a process that dies on any line costs a wait and nothing else.
     """
-    deadline = time.monotonic() + SLICE_S
+    began = time.monotonic()
+    deadline = began + SLICE_S
+    pages = Pages()
     while True:
         async with unit_of_work() as uow:
-            step = await _step(uow, batch_id, engine)
+            step = await _step(uow, batch_id, engine, pages.files)
             if step is Step.FIRST_PAGE or (step is Step.MOVED and time.monotonic() > deadline):
                 if await orchestration.may_ring_again(uow.session, batch_id):
                     uow.ring(Advance(batch_id))
@@ -49,6 +68,8 @@ async def advance(unit_of_work: UnitOfWorkFactory, batch_id: UUID, *, engine: st
             await uow.commit()
         if step is not Step.MOVED:
             return step
+        pages.took(time.monotonic() - began)
+        began = time.monotonic()
 
 
 async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
@@ -66,7 +87,7 @@ async def note_failure(unit_of_work: UnitOfWorkFactory, batch_id: UUID) -> None:
         await uow.commit()
 
 
-async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None) -> Step:
+async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None, files: int) -> Step:
     batch = await orchestration.lock(uow.session, batch_id)
     if batch is None:
         return Step.ENDED
@@ -75,7 +96,7 @@ async def _step(uow: UnitOfWork, batch_id: UUID, engine: str | None) -> Step:
     if batch.status == "PENDING":
         await _start(uow, batch)
     if not batch.spread_done:
-        return await _spread(uow, batch, engine)
+        return await _spread(uow, batch, engine, files)
     return await _settle(uow, batch)
 
 
@@ -86,7 +107,7 @@ async def _start(uow: UnitOfWork, batch: OpenBatch) -> None:
         await announcing.batch_moved(uow, batch.id)
 
 
-async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step:
+async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None, files: int) -> Step:
     if batch.total == 0 and not await orchestration.directory_is_live(uow.session, batch.directory_id):
         await draining.stop(
             uow.session,
@@ -97,7 +118,7 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step
         )
         return Step.MOVED
     await reach(Point.SPREAD_LOCKED)
-    page = await _page(uow, batch, engine)
+    page = await _page(uow, batch, engine, files)
     if batch.hooked:
         await announcing.range_moved(uow, batch.id, batch.total + 1, page.total)
     await telling.tell_progress(uow.session, batch.id)
@@ -105,19 +126,19 @@ async def _spread(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Step
     if page.opened:
         # Work may start while the rest is still read: the first page is enough to grant from.
         uow.ring(Dispatch(batch.project_id, batch.job_type))
-    if page.scanned == spreading.PAGE and page.opened and batch.total == 0:
+    if page.full and page.opened and batch.total == 0:
         # Let the lane be dispatched before the rest is read: a first job must not wait for a million.
         return Step.FIRST_PAGE
     # A last page may be empty, or leave nothing to run: then nobody will ring, and settle is left to do.
-    ended = page.scanned in (0, spreading.PAGE) or page.left == 0
+    ended = page.full or page.scanned == 0 or page.left == 0
     return Step.MOVED if ended else await _after_last_page(uow, batch)
 
 
-async def _page(uow: UnitOfWork, batch: OpenBatch, engine: str | None) -> Spread:
+async def _page(uow: UnitOfWork, batch: OpenBatch, engine: str | None, files: int) -> Spread:
     if batch.redrive:
-        return await redriving.spread_page(uow.session, batch.id)
+        return await redriving.spread_page(uow.session, batch.id, files=files)
     recipe = await opening.recipe_of_batch(uow, batch.id, batch.job_type, engine=engine)
-    return await spreading.spread_page(uow.session, batch.id, recipe=recipe)
+    return await spreading.spread_page(uow.session, batch.id, recipe=recipe, files=files)
 
 
 async def _after_last_page(uow: UnitOfWork, batch: OpenBatch) -> Step:

@@ -7,8 +7,9 @@ from math import ceil
 from typing import Final
 from uuid import UUID
 
-from shared.batches import draining, orchestration, telling, throttling
+from shared.batches import draining, orchestration, standing, telling, throttling
 from shared.batches.orchestration import OpenBatch
+from shared.batches.standing import UNKNOWN_PACE, Line, Standing
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import ledger, reclaim
 from shared.jobs.ledger import LaneUsage, NewChunk, WaitingChunk
@@ -27,10 +28,11 @@ log = logger(__name__)
 CHUNK_SECONDS: Final = 1.0
 MOST_FILES: Final = 2_048
 FIRST_GUESS: Final = 2
-UNKNOWN_PACE: Final = 0.1
 CHUNKS_PER_SLOT: Final = 2
+FIRST_PER_SLOT: Final = 4
 WINDOW_SECONDS: Final = 0.5
 MOST_CHUNKS: Final = 64
+MOST_READY: Final = 128
 MOST_WAITING: Final = 500
 BATCHES_AT_ONCE: Final = 8
 SHORTEST_THROTTLE_S: Final = 1.0
@@ -47,11 +49,14 @@ class _Portion:
     batch: OpenBatch = field(compare=False)
     ranges: list[tuple[int, int, int]] = field(compare=False)
     fed_seq: int = field(compare=False)
+    enters: bool = field(compare=False)
+    granted: float = field(default=0.0, compare=False)
 
 
 @dataclass(slots=True)
 class _Round:
-    """One dispatch: the locked lane, what it uses, what its limits leave, and who wants something."""
+    """One dispatch: the locked lane, what it uses, what its limits leave, and who wants something. `entry` is
+    the virtual time with which a batch comes in of which nothing is granted."""
 
     uow: UnitOfWork
     lane: LaneRow
@@ -59,6 +64,8 @@ class _Round:
     slots: int
     usage: LaneUsage
     budget: Budget
+    line: Line
+    entry: float
     active: list[UUID] | None
     hungry: list[UUID]
     recut: bool = False
@@ -88,7 +95,13 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
         await reach(Point.GRANTED)
         wait = await _refuse(turn, portions)
         await lane_service.charge(
-            uow, turn.lane, vtime=vtime, tat_in=turn.budget.tat_in, wait=wait, wake_in=_look_in(turn, wait)
+            uow,
+            turn.lane,
+            vtime=vtime,
+            entry=_entry_after(turn, portions),
+            tat_in=turn.budget.tat_in,
+            wait=wait,
+            wake_in=_look_in(turn, wait),
         )
         # A busy slot takes its next chunk by itself; only an idle one needs a bell.
         idle = turn.slots - await ledger.taken_of_queue(uow.session, queue)
@@ -109,8 +122,11 @@ def chunk_size(batch: OpenBatch, slots: int) -> int:
 
 
 def window(pace: float | None, size: int, slots: int) -> int:
-    """How many chunks may stand READY: two a slot, or half a second of work when they are very short."""
-    by_time = 0 if pace is None else ceil(WINDOW_SECONDS * slots / max(pace * size, 1e-4))
+    """How many chunks may stand READY: two a slot, or half a second of work when they are very short; four a
+    slot of the small ones with which a batch begins."""
+    if pace is None:
+        return FIRST_PER_SLOT * slots
+    by_time = ceil(WINDOW_SECONDS * slots / max(pace * size, 1e-4))
     return max(CHUNKS_PER_SLOT * slots, min(by_time, MOST_CHUNKS))
 
 
@@ -122,6 +138,9 @@ async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: s
     active = None
     if lane.max_batches is not None:
         active = await throttling.active(uow.session, project_id, job_type, most=lane.max_batches)
+    # What has a rate is granted so that each starts at its own moment: nobody can be passed.
+    alone = usage.live == 0 or lane.terms.jobs_per_minute is not None
+    line = Line() if alone else await standing.line_of(uow.session, project_id, job_type)
     return _Round(
         uow=uow,
         lane=lane,
@@ -129,6 +148,8 @@ async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: s
         slots=max(await worker_service.slots_of(uow, queue), 1),
         usage=usage,
         budget=Budget(lane.terms, used=usage.files),
+        line=line,
+        entry=max(lane.entry, line.first or 0.0),
         active=active,
         hungry=await throttling.hungry(
             uow.session, project_id, job_type, limit=BATCHES_AT_ONCE, among=active
@@ -192,17 +213,35 @@ async def _portion(turn: _Round, batch_id: UUID, startable: int) -> _Portion | N
     if batch.has_threshold and await draining.stop_if_hopeless(session, batch.id, batch.failures):
         turn.uow.ring(Advance(batch.id))
         return None
-    pace = batch.seconds_per_file
+    enters = batch.id not in turn.line.live
+    vtime = _entering(turn, batch) if enters else batch.vtime
     if turn.budget.room:
         size = min(chunk_size(batch, turn.slots), turn.budget.portion(turn.slots), turn.budget.room)
         # What is granted ahead of its time fills no place of those that could start now.
         ahead = min(turn.budget.chunks_ahead(size), MOST_CHUNKS) - turn.usage.ahead
-        room = window(pace, size, turn.slots) - turn.usage.due - startable
+        room = window(batch.seconds_per_file, size, turn.slots) - turn.usage.due - startable
+        if turn.line.may_pass(batch.id, vtime):
+            room = max(room, min(FIRST_PER_SLOT * turn.slots, MOST_READY - turn.usage.due))
         ranges = await _cut(turn, batch, size=size, most=max(room, ahead)) if room > 0 else []
     else:
         # Files that ended by themselves, as cancelled ones do, need no grant.
         ranges = [part for part in await _cut(turn, batch, size=1, most=1) if part[2] == 0]
-    return _Portion(batch.vtime, batch.id, batch, ranges, batch.fed_seq)
+    return _Portion(vtime, batch.id, batch, ranges, batch.fed_seq, enters)
+
+
+def _entering(turn: _Round, batch: OpenBatch) -> float:
+    # Its own time is from when it was made, or from when it last ran: what it waited since is no credit, and
+    # what stands granted by now is no debt.
+    if batch.fed_seq == 0 and turn.line.first is not None:
+        return turn.entry
+    return max(batch.vtime, turn.entry)
+
+
+def _entry_after(turn: _Round, portions: list[_Portion]) -> float:
+    """What came in and passed others moves the entry by its share: a stream of small batches gets what is
+    fair among all, and the large one that they pass goes on."""
+    granted = sum(p.granted for p in portions if p.enters) if turn.line.ready else 0.0
+    return turn.entry + granted / max(1, len(turn.line.live | {p.id for p in portions}))
 
 
 async def _cut(turn: _Round, batch: OpenBatch, *, size: int, most: int) -> list[tuple[int, int, int]]:
@@ -215,6 +254,7 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
     heap = [p for p in portions if p.ranges]
     heapq.heapify(heap)
     rows: list[NewChunk] = []
+    coming: list[Standing] = []
     vtime = turn.lane.vtime
     while heap and len(rows) < places:
         portion = heapq.heappop(heap)
@@ -235,23 +275,36 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
         else:
             cost = size * (portion.batch.seconds_per_file or UNKNOWN_PACE)
             rows.append(_row(turn, portion.id, (lo, hi, size), vtime))
+            coming.append(Standing(portion.id, portion.vtime, cost, vtime))
+            portion.granted += cost / portion.batch.weight
             portion.vtime += cost / portion.batch.weight
             vtime += cost / turn.lane.weight
         if portion.ranges:
             heapq.heappush(heap, portion)
     if rows:
-        await ledger.grant(turn.uow.session, rows)
+        await ledger.grant(turn.uow.session, await _in_line(turn, rows, coming))
     await _feed(turn, portions)
     return len(rows), vtime
 
 
+async def _in_line(turn: _Round, rows: list[NewChunk], coming: list[Standing]) -> list[NewChunk]:
+    """The chunks to be, each with its rank; what is passed by them moves back."""
+    there = turn.line.ready
+    ranks = standing.laid(there, coming, weight=turn.lane.weight)
+    if ranks is None:
+        return rows
+    moved = zip(there, ranks, strict=False)
+    await standing.move(turn.uow.session, [(one.id, rank) for one, rank in moved if one.id is not None])
+    return [replace(row, rank=rank) for row, rank in zip(rows, ranks[len(there) :], strict=True)]
+
+
 async def _feed(turn: _Round, portions: list[_Portion]) -> None:
-    """Write down how far each batch was granted; of one that got nothing only which files failed is told."""
+    """Write down how far each batch was granted; of one that got nothing only what was folded is told."""
     session = turn.uow.session
     for portion in portions:
         if portion.fed_seq > portion.batch.fed_seq:
             await orchestration.feed(session, portion.batch, fed_seq=portion.fed_seq, vtime=portion.vtime)
-        elif portion.batch.failures:
+        elif portion.batch.folded:
             await telling.tell_progress(session, portion.id, portion.batch.failures)
 
 

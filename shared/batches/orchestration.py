@@ -23,7 +23,8 @@ MOST_FAILURES: Final = 20
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
     """A batch that is not final, locked by the caller. `told`: some webhook is told of it, `hooked`: of its
-    jobs. `failures` are files whose end this caller folded, and told nobody."""
+    jobs. `folded`: the caller folded ends of it, told to nobody, and `failures` are files that failed there.
+    """
 
     id: UUID
     project_id: UUID
@@ -43,6 +44,7 @@ class OpenBatch:
     strikes: int
     told: bool = False
     hooked: bool = False
+    folded: bool = False
     failures: Sequence[Any] = ()
 
 
@@ -166,10 +168,12 @@ async def count_ended(session: AsyncSession, batch: OpenBatch, lo: int, hi: int)
 
 
 class Folded(NamedTuple):
-    """What a fold brought: the batch's new seconds per file, and some of the files that failed."""
+    """What a fold brought: the batch's new seconds per file, some of the files that failed, and whether there
+    was anything to fold."""
 
     pace: float | None
     failures: Sequence[Any]
+    anything: bool
 
 
 # LATERAL with a limit: the planner must not walk through the whole batch for a chunk's failures.
@@ -196,7 +200,7 @@ _FOLD: Final = text(
 async def fold(session: AsyncSession, batch_id: UUID) -> Folded:
     """Move the counts of DONE chunks into the batch."""
     found = (await session.execute(_FOLD, {"b": batch_id, "most": MOST_FAILURES})).one_or_none()
-    return Folded(None, ()) if found is None else Folded(found[0], found[1] or ())
+    return Folded(None, (), False) if found is None else Folded(found[0], found[1] or (), True)
 
 
 async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | None:
@@ -207,7 +211,12 @@ async def fold_apart(session: AsyncSession, batch: OpenBatch) -> OpenBatch | Non
             folded = await fold(session, batch.id)
     except IntegrityError:
         return None
-    return replace(batch, seconds_per_file=folded.pace or batch.seconds_per_file, failures=folded.failures)
+    return replace(
+        batch,
+        seconds_per_file=folded.pace or batch.seconds_per_file,
+        folded=folded.anything,
+        failures=folded.failures,
+    )
 
 
 _RESUME: Final = text(

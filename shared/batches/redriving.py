@@ -83,21 +83,22 @@ class _Place:
     last_pos: int
 
 
-async def spread_page(session: AsyncSession, batch_id: UUID) -> Spread:
-    """Make the jobs of the next page and move the cursor, in one statement; like the page of a directory, but
-    nothing is reused: what is run again, is run."""
+async def spread_page(session: AsyncSession, batch_id: UUID, *, files: int | None = None) -> Spread:
+    """Make the jobs of the next `files` (else: of a page) and move the cursor, in one statement; like the
+    page of a directory, but nothing is reused: what is run again, is run."""
     here = await _place(session, batch_id)
-    given = {"b": batch_id, "n": spreading.PAGE}
+    files = files or spreading.PAGE
+    given = {"b": batch_id, "n": files}
     if here.cursor < 0:
         lo = here.jobs + here.cursor
         hi = min(lo + SCAN, here.jobs)
         given |= {"o": here.old, "lo": lo, "hi": hi, "cursor": hi - here.jobs}
         found = await session.execute(text(_MAKE.format(page=_FROM_JOBS)), given)
-        return replace(Spread(*found.one()), scanned=spreading.PAGE)
+        return replace(Spread(files, *found.one()), scanned=files)
     lo = max(here.cursor, here.after)
     given |= {"d": here.directory_id, "lo": lo, "hi": here.last_pos, "cursor": None}
     found = await session.execute(text(_MAKE.format(page=_FROM_DIRECTORY)), given)
-    return Spread(*found.one())
+    return Spread(files, *found.one())
 
 
 async def _place(session: AsyncSession, batch_id: UUID) -> _Place:

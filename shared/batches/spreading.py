@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.jobs.model import kind_of_name
 
 PAGE = 5_000
+GROWN = 4
+"""So many times as large a page may become while its transactions are short."""
 
 # LIMIT 1 changes nothing, for the key is unique, but keeps the planner to one look-up a file: how many files
 # of a directory are known it cannot guess.
@@ -34,17 +36,24 @@ _FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What a page came to: `scanned` source files (fewer than `PAGE`: the directory was read), `opened` jobs
-    that want to run, and the `total` files of the batch, of which `left` have no counted end."""
+    """What a page came to: `scanned` source files of the `asked` ones (fewer: the directory was
+    read), `opened` jobs that want to run, and the `total` files of the batch, of which `left` have no end
+    that was counted."""
 
+    asked: int
     scanned: int
     opened: int
     total: int
     left: int
 
+    @property
+    def full(self) -> bool:
+        """May there be more?"""
+        return self.scanned == self.asked
 
-async def spread_page(session: AsyncSession, batch_id: UUID, *, recipe: bytes | None) -> Spread:
-    """Make the jobs of the next page of the directory and move the cursor, in one statement.
+
+async def spread_page(session: AsyncSession, batch_id: UUID, *, recipe: bytes | None, files: int) -> Spread:
+    """Make the jobs of the next `files` of the directory and move the cursor, in one statement.
 
     Files deleted since the batch was opened become rows without a job; files deleted before are not part
     of it. With `recipe`, a file whose result is known by it is COMPLETED at once and shares that result; it
@@ -78,6 +87,6 @@ async def spread_page(session: AsyncSession, batch_id: UUID, *, recipe: bytes | 
             " FROM n WHERE id = :b RETURNING (SELECT count(*) FROM page), n.opened, total,"
             "  total - ok - failed - cancelled - batches.unmapped"
         ),
-        {"b": batch_id, "n": PAGE, "recipe": recipe},
+        {"b": batch_id, "n": files, "recipe": recipe},
     )
-    return Spread(*(int(count) for count in found.one()))
+    return Spread(files, *(int(count) for count in found.one()))

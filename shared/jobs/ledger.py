@@ -336,6 +336,18 @@ async def usage_of_lane(session: AsyncSession, project_id: UUID, job_type: str) 
     return LaneUsage(*found.one())
 
 
+async def wants_more(session: AsyncSession, batch_id: UUID) -> bool:
+    """Has the batch files that were not granted, and none that stand ready?"""
+    found = await session.execute(
+        text(
+            "SELECT fed_seq < total AND wake_at IS NOT NULL AND NOT EXISTS"
+            " (SELECT FROM chunks WHERE batch_id = :b AND state = 'READY') FROM batches WHERE id = :b"
+        ),
+        {"b": batch_id},
+    )
+    return found.scalar_one_or_none() is True
+
+
 async def bells_wanted(session: AsyncSession) -> list[tuple[str, int, int]]:
     """For each queue with due READY chunks: (queue, how many are due, how many are TAKEN)."""
     rows = await session.execute(

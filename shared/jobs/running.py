@@ -175,9 +175,11 @@ async def give_back_forgotten(uow: UnitOfWork, worker_id: UUID, held: Collection
 
 
 async def ring_when_low(uow: UnitOfWork, chunk: TakenChunk) -> None:
-    """Ring the lane when fewer chunks of it stand ready than there are slots; commits."""
+    """Ring the lane when fewer chunks of it stand ready than there are slots, or none of this batch, which
+    has more; commits."""
     usage = await ledger.usage_of_lane(uow.session, chunk.project_id, chunk.job_type)
-    if usage.due + usage.ahead < await worker_service.slots_of(uow, chunk.queue):
+    low = usage.due + usage.ahead < await worker_service.slots_of(uow, chunk.queue)
+    if low or (chunk.batch_id is not None and await ledger.wants_more(uow.session, chunk.batch_id)):
         await lane_service.ring(uow, chunk.project_id, chunk.job_type)
     await uow.commit()
 

@@ -17,8 +17,9 @@ class Lane(Base):
     """Its row lock is the first of the lock order lane > batch > chunk > job.
 
     `wake_at` is null when nothing waits to be fed; else the lane is looked at no later than then.
-    `tat` is the theoretical arrival time of its rate limit (GCRA), `vtime` its virtual time. `wait` says
-    why its last dispatch refused something; null when nothing was refused.
+    `tat` is the theoretical arrival time of its rate limit (GCRA), `vtime` its virtual time among the lanes
+    of its queue, `entry_vtime` the one with which a batch comes in among its own. `wait` says why its last
+    dispatch refused something; null when nothing was refused.
     """
 
     __tablename__ = "lanes"
@@ -41,6 +42,7 @@ class Lane(Base):
     max_files: Mapped[int] = mapped_column(server_default=str(MAX_FILES))
     weight: Mapped[float] = mapped_column(Double, server_default="1")
     vtime: Mapped[float] = mapped_column(Double, server_default="0")
+    entry_vtime: Mapped[float] = mapped_column(Double, server_default="0")
     tat: Mapped[datetime] = mapped_column(server_default=text("'-infinity'"))
     hold_until: Mapped[datetime | None]
     hold_reason: Mapped[str | None]

@@ -15,13 +15,15 @@ from shared.lanes.model import Lane
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """A locked lane: its limits, and the virtual times of its next chunk and of its queue."""
+    """A locked lane: its limits, the virtual times of its next chunk and of its queue, and that with which a
+    batch comes into it."""
 
     project_id: UUID
     job_type: str
     max_batches: int | None
     weight: float
     vtime: float
+    entry: float
     terms: Terms
     virtual_now: float = 0.0
 
@@ -62,7 +64,8 @@ async def lock(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRo
     row = (
         await session.execute(
             text(
-                "SELECT project_id, job_type, max_batches, weight, vtime, jobs_per_minute, burst, max_jobs,"
+                "SELECT project_id, job_type, max_batches, weight, vtime, entry_vtime,"
+                " jobs_per_minute, burst, max_jobs,"
                 " CASE WHEN hold_until > now() THEN extract(epoch FROM hold_until - now()) END,"
                 " hold_reason, extract(epoch FROM greatest(tat, now()) - now())"
                 " FROM lanes WHERE project_id = :p AND job_type = :t FOR NO KEY UPDATE"
@@ -72,7 +75,20 @@ async def lock(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRo
     ).one_or_none()
     if row is None:
         return None
-    project, kind, max_batches, weight, vtime, per_minute, burst, max_jobs, held_for, reason, tat_in = row
+    (
+        project,
+        kind,
+        max_batches,
+        weight,
+        vtime,
+        entry,
+        per_minute,
+        burst,
+        max_jobs,
+        held_for,
+        reason,
+        tat_in,
+    ) = row
     terms = Terms(
         jobs_per_minute=per_minute,
         burst=burst,
@@ -81,7 +97,7 @@ async def lock(session: AsyncSession, project_id: UUID, job_type: str) -> LaneRo
         hold_reason=reason,
         tat_in=float(tat_in),
     )
-    return LaneRow(project, kind, max_batches, weight, vtime, terms)
+    return LaneRow(project, kind, max_batches, weight, vtime, entry, terms)
 
 
 async def set_limits(
@@ -166,6 +182,7 @@ async def charge(
     lane: LaneRow,
     *,
     vtime: float,
+    entry: float,
     tat_in: float,
     wait: Waiting | None,
     wake_in: float | None,
@@ -174,7 +191,7 @@ async def charge(
     never."""
     await session.execute(
         text(
-            "UPDATE lanes SET vtime = :v, rung_at = '-infinity',"
+            "UPDATE lanes SET vtime = :v, entry_vtime = :e, rung_at = '-infinity',"
             " tat = CASE WHEN jobs_per_minute IS NULL THEN tat"
             "  ELSE now() + make_interval(secs => CAST(:tat AS float8)) END,"
             " wake_at = now() + make_interval(secs => CAST(:w AS float8)),"
@@ -186,6 +203,7 @@ async def charge(
             "p": lane.project_id,
             "t": lane.job_type,
             "v": vtime,
+            "e": entry,
             "tat": tat_in,
             "w": wake_in,
             "wait": None if wait is None else json.dumps(wait.as_json()),

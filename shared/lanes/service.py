@@ -116,12 +116,15 @@ async def charge(
     lane: LaneRow,
     *,
     vtime: float,
+    entry: float,
     tat_in: float,
     wait: Waiting | None,
     wake_in: float | None,
 ) -> None:
     """Write back what a dispatch used and refused, and when to look again (None: nothing waits)."""
-    await repository.charge(uow.session, lane, vtime=vtime, tat_in=tat_in, wait=wait, wake_in=wake_in)
+    await repository.charge(
+        uow.session, lane, vtime=vtime, entry=entry, tat_in=tat_in, wait=wait, wake_in=wake_in
+    )
 
 
 async def charge_one(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> tuple[float, bool]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from shared.batches import draining, spreading
-from shared.batches.advance import STRIKES, Step, note_failure
+from shared.batches.advance import STRIKES, Pages, Step, note_failure
 
 PAGE = 7
 
@@ -60,6 +60,15 @@ async def test_the_file_list_is_frozen_at_create(mill: Any) -> None:
         "SELECT error_message FROM jobs WHERE status = 'UNMAPPED' AND batch_id = :b", b=batch_id
     )
     assert "deleted" in message
+
+
+def test_pages_grow_while_they_are_short_and_no_further() -> None:
+    pages = Pages()
+    sizes = []
+    for seconds in (0.05, 0.1, 0.1, 0.3, 0.9, 0.05):
+        sizes.append(pages.files)
+        pages.took(seconds)
+    assert sizes == [PAGE, 2 * PAGE, 4 * PAGE, 4 * PAGE, 4 * PAGE, PAGE]
 
 
 async def test_a_directory_gone_before_it_was_read_fails_the_batch(mill: Any) -> None:

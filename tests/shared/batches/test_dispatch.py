@@ -53,7 +53,7 @@ def test_a_chunk_is_about_a_second_and_a_small_batch_is_shared(
 
 
 def test_the_window_is_two_a_slot_and_wider_only_for_very_short_chunks() -> None:
-    assert window(None, 8, 2) == 4
+    assert window(None, 2, 2) == 8
     assert window(1.0, 1, 3) == 6
     assert window(0.00001, 512, 2) == MOST_CHUNKS
 

@@ -102,11 +102,11 @@ async def test_a_batch_that_waits_for_its_rate_is_throttled(mill: Any, an_end: A
     assert row.wait["code"] == "PROJECT_RATE"
     promised = datetime.fromisoformat(row.wait["until"])
     # A second and a half before its time the next one is granted, due at the promised moment.
-    await mill.sql("UPDATE lanes SET tat = tat - interval '4 s'")
+    await mill.sql("UPDATE lanes SET tat = tat - interval '3.6 s'")
     await mill.dispatch()
     assert await status_of(mill, batch_id) == "RUNNING"
     due = await mill.one("SELECT due_at FROM chunks WHERE state = 'READY'")
-    assert abs((due - (promised - timedelta(seconds=4))).total_seconds()) < 0.05
+    assert abs((due - (promised - timedelta(seconds=3.6))).total_seconds()) < 0.05
     assert await mill.take() is None, "granted, but not before its time"
 
 
