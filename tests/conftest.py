@@ -5,6 +5,7 @@ when Docker answers; else the embedded ones of `services.local`.
 """
 
 import asyncio
+import gc
 import os
 import subprocess
 import threading
@@ -57,6 +58,12 @@ def pytest_configure() -> None:
     telemetry.set_up()
     # A client reads all authorities of the web for it, which takes longer than most of what it is then asked.
     vars(httpx._transports.default)["create_ssl_context"] = cache(httpx.create_ssl_context)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end: to look through it again and again finds nothing."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
