@@ -3,16 +3,17 @@
 import heapq
 import random
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import Final
 from uuid import UUID
 
 from shared.batches import draining, orchestration, standing, telling, throttling
+from shared.batches.cutting import CHUNKS_PER_SLOT, FIRST_PER_SLOT, MOST_CHUNKS, chunk_size, window
 from shared.batches.orchestration import OpenBatch
 from shared.batches.standing import UNKNOWN_PACE, Line, Standing
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from shared.jobs import ledger, reclaim
-from shared.jobs.ledger import LaneUsage, NewChunk, WaitingChunk
+from shared.jobs import census, ledger, reclaim
+from shared.jobs.census import LaneUsage
+from shared.jobs.ledger import NewChunk, WaitingChunk
 from shared.jobs.lifecycle import JobType
 from shared.lanes import service as lane_service
 from shared.lanes.budget import AHEAD_S, Budget
@@ -25,13 +26,6 @@ from shared.workers import service as worker_service
 
 log = logger(__name__)
 
-CHUNK_SECONDS: Final = 1.0
-MOST_FILES: Final = 2_048
-FIRST_GUESS: Final = 2
-CHUNKS_PER_SLOT: Final = 2
-FIRST_PER_SLOT: Final = 4
-WINDOW_SECONDS: Final = 0.5
-MOST_CHUNKS: Final = 64
 MOST_READY: Final = 128
 MOST_WAITING: Final = 500
 BATCHES_AT_ONCE: Final = 8
@@ -104,7 +98,7 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
             wake_in=_look_in(turn, wait),
         )
         # A busy slot takes its next chunk by itself; only an idle one needs a bell.
-        idle = turn.slots - await ledger.taken_of_queue(uow.session, queue)
+        idle = turn.slots - await census.taken_of_queue(uow.session, queue)
         for _ in range(min(chunks + turn.usage.due, idle)):
             uow.ring_again(Work(queue))
         if turn.recut:
@@ -113,28 +107,11 @@ async def dispatch(unit_of_work: UnitOfWorkFactory, project_id: UUID, job_type: 
     return chunks
 
 
-def chunk_size(batch: OpenBatch, slots: int) -> int:
-    """About one second of work by the running average; a small batch is shared among the slots."""
-    left = batch.total - batch.fed_seq
-    pace = batch.seconds_per_file
-    by_time = FIRST_GUESS if pace is None else int(CHUNK_SECONDS / max(pace, 1e-6))
-    return max(1, min(by_time, MOST_FILES, ceil(left / slots)))
-
-
-def window(pace: float | None, size: int, slots: int) -> int:
-    """How many chunks may stand READY: two a slot, or half a second of work when they are very short; four a
-    slot of the small ones with which a batch begins."""
-    if pace is None:
-        return FIRST_PER_SLOT * slots
-    by_time = ceil(WINDOW_SECONDS * slots / max(pace * size, 1e-4))
-    return max(CHUNKS_PER_SLOT * slots, min(by_time, MOST_CHUNKS))
-
-
 async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: str) -> _Round | None:
     lane = await lane_service.lock(uow, project_id, job_type, queue)
     if lane is None:
         return None
-    usage = await ledger.usage_of_lane(uow.session, project_id, job_type)
+    usage = await census.usage_of_lane(uow.session, project_id, job_type)
     active = None
     if lane.max_batches is not None:
         active = await throttling.active(uow.session, project_id, job_type, most=lane.max_batches)
@@ -275,9 +252,10 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
         else:
             cost = size * (portion.batch.seconds_per_file or UNKNOWN_PACE)
             rows.append(_row(turn, portion.id, (lo, hi, size), vtime))
-            coming.append(Standing(portion.id, portion.vtime, cost, vtime))
-            portion.granted += cost / portion.batch.weight
-            portion.vtime += cost / portion.batch.weight
+            span = cost / portion.batch.weight
+            coming.append(Standing(portion.id, portion.vtime, span, cost, vtime))
+            portion.granted += span
+            portion.vtime += span
             vtime += cost / turn.lane.weight
         if portion.ranges:
             heapq.heappush(heap, portion)

@@ -22,10 +22,11 @@ UNKNOWN_PACE: Final = 0.1
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A READY chunk of a batch. `tag` is the batch's virtual time at it, `cost` its seconds by the pace of
-    the batch; without an `id` it is about to be granted."""
+    the batch and `span` that by the batch's weight; without an `id` it is about to be granted."""
 
     batch_id: UUID
     tag: float
+    span: float
     cost: float
     rank: float
     id: int | None = None
@@ -33,7 +34,7 @@ class Standing:
     @property
     def end(self) -> float:
         """The batch's virtual time after it, to the microsecond: however it was summed, the same is equal."""
-        return round(self.tag + self.cost, 6)
+        return round(self.tag + self.span, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ async def line_of(session: AsyncSession, project_id: UUID, job_type: str) -> Lin
             "SELECT c.batch_id, c.state = 'READY',"
             " b.vtime - sum(c.size * coalesce(b.seconds_per_file, :pace) / b.weight) FILTER"
             "  (WHERE c.state = 'READY') OVER (PARTITION BY c.batch_id ORDER BY c.rank DESC, c.id DESC),"
-            " c.size * coalesce(b.seconds_per_file, :pace), c.rank, c.id"
+            " c.size * coalesce(b.seconds_per_file, :pace) AS cost, b.weight, c.rank, c.id"
             " FROM chunks c JOIN batches b ON b.id = c.batch_id"
             " WHERE c.project_id = :p AND c.job_type = :t AND (c.state = 'TAKEN'"
             "  OR c.state = 'READY' AND c.due_at <= clock_timestamp()) ORDER BY c.rank, c.id"
@@ -71,10 +72,10 @@ async def line_of(session: AsyncSession, project_id: UUID, job_type: str) -> Lin
     )
     ready: list[Standing] = []
     live: set[UUID] = set()
-    for batch_id, is_ready, tag, cost, rank, chunk in rows:
+    for batch_id, is_ready, tag, cost, weight, rank, chunk in rows:
         live.add(batch_id)
         if is_ready:
-            ready.append(Standing(batch_id, tag, cost, rank, chunk))
+            ready.append(Standing(batch_id, tag, cost / weight, cost, rank, chunk))
     return Line(ready, frozenset(live))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim, reporting, repository, reuse
+from shared.jobs import census, ledger, reclaim, reporting, repository, reuse
 from shared.jobs.codes import FailureCode
 from shared.jobs.reclaim import LOSSES_ALONE
 from shared.jobs.taken import FileToRun, JobEnd, TakenChunk
@@ -177,9 +177,9 @@ async def give_back_forgotten(uow: UnitOfWork, worker_id: UUID, held: Collection
 async def ring_when_low(uow: UnitOfWork, chunk: TakenChunk) -> None:
     """Ring the lane when fewer chunks of it stand ready than there are slots, or none of this batch, which
     has more; commits."""
-    usage = await ledger.usage_of_lane(uow.session, chunk.project_id, chunk.job_type)
+    usage = await census.usage_of_lane(uow.session, chunk.project_id, chunk.job_type)
     low = usage.due + usage.ahead < await worker_service.slots_of(uow, chunk.queue)
-    if low or (chunk.batch_id is not None and await ledger.wants_more(uow.session, chunk.batch_id)):
+    if low or (chunk.batch_id is not None and await census.wants_more(uow.session, chunk.batch_id)):
         await lane_service.ring(uow, chunk.project_id, chunk.job_type)
     await uow.commit()
 
@@ -191,7 +191,7 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
     Comes after the close committed, so that of two chunks closed at once at least one sees the other gone
     (protocol rule 4). Lost with its process, it costs a wait: batch and lane have due times.
     """
-    if chunk.batch_id is not None and await ledger.live_of_batch(uow.session, chunk.batch_id) == 0:
+    if chunk.batch_id is not None and await census.live_of_batch(uow.session, chunk.batch_id) == 0:
         uow.ring(Advance(chunk.batch_id))
     await lane_service.ring(uow, chunk.project_id, chunk.job_type, only_waiting=True)
     await uow.commit()
@@ -199,7 +199,7 @@ async def tell_of_end(uow: UnitOfWork, chunk: TakenChunk) -> None:
 
 async def next_due(uow: UnitOfWork, queue: str) -> float | None:
     """In how many seconds the next chunk of the queue may start; None when there is none."""
-    return await ledger.next_due(uow.session, queue)
+    return await census.next_due(uow.session, queue)
 
 
 async def _hand_back(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from shared.db.unit_of_work import UnitOfWork
-from shared.jobs import ledger, reclaim, reporting
+from shared.jobs import census, ledger, reclaim, reporting
 from shared.jobs.codes import FailureCode
 from shared.jobs.ledger import LEASE_S
 from shared.jobs.reclaim import LOSSES_ALONE
@@ -79,7 +79,7 @@ async def ring_waiting(uow: UnitOfWork) -> int:
     A bell may have been lost with the broker's memory. One too many is one empty query.
     """
     rung = 0
-    for queue, due, taken in await ledger.bells_wanted(uow.session):
+    for queue, due, taken in await census.bells_wanted(uow.session):
         free = await worker_service.slots_of(uow, queue) - taken
         for _ in range(min(due, max(free, 0), BELLS_A_TICK)):
             uow.ring_again(Work(queue))

@@ -134,7 +134,7 @@ async def test_storage_options_of_the_models_are_in_force(empty_engine: AsyncEng
         for table in metadata.sorted_tables
     }
     assert storage_options(await schema_of(empty_engine)) == wanted
-    assert "fillfactor=50" in wanted["jobs"]
+    assert "fillfactor=30" in wanted["jobs"]
 
 
 async def test_the_order_of_uploads_is_an_identity(empty_engine: AsyncEngine) -> None:

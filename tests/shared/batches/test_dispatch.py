@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.batches import spreading
-from shared.batches.dispatch import FIRST_GUESS, MOST_CHUNKS, MOST_FILES, chunk_size, window
+from shared.batches.cutting import FIRST_GUESS, MOST_CHUNKS, MOST_FILES, chunk_size, window
 from shared.batches.orchestration import OpenBatch
 from shared.queue.messages import Work
 from shared.wiring import Resources

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches import dispatch, standing
+from shared.batches import cutting, dispatch, standing
 from shared.batches.standing import Standing, laid
 from shared.jobs import running
 from shared.queue.messages import Dispatch
@@ -120,7 +120,7 @@ async def test_a_batch_that_wants_more_and_stands_nowhere_rings_its_lane(mill: M
             await running.ring_when_low(uow, held.chunk)
         return bool(bells.heard(Dispatch))
 
-    chunks = dispatch.FIRST_PER_SLOT * 2
+    chunks = cutting.FIRST_PER_SLOT * 2
     assert [await rung_by_the_next(newcomer) for _ in range(chunks)] == [False] * (chunks - 1) + [True]
     assert len(await mill.sql("SELECT 1 FROM chunks WHERE state = 'READY'")) >= 2, "the lane is not low"
 
@@ -136,10 +136,10 @@ def test_a_lane_takes_no_more_by_being_laid_anew(
     rank = 7.0
     ready: list[Standing] = []
     for cost in there:
-        ready.append(Standing(batch, tag, cost, rank, len(ready)))
+        ready.append(Standing(batch, tag, cost, cost, rank, len(ready)))
         rank += cost / 2
         tag += cost
-    new = [Standing(uuid4(), tag, cost, rank) for tag, cost in sorted(coming)]
+    new = [Standing(uuid4(), tag, cost, cost, rank) for tag, cost in sorted(coming)]
     ranks = laid(ready, new, weight=2)
     if ranks is None:
         assert all(one.end < other.end for one in ready for other in new)

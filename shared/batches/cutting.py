@@ -1,0 +1,31 @@
+"""How large a chunk is, and how many of them may stand ready. Pure: no clock, no rows."""
+
+from math import ceil
+from typing import Final
+
+from shared.batches.orchestration import OpenBatch
+
+CHUNK_SECONDS: Final = 1.0
+MOST_FILES: Final = 2_048
+FIRST_GUESS: Final = 2
+CHUNKS_PER_SLOT: Final = 2
+FIRST_PER_SLOT: Final = 4
+WINDOW_SECONDS: Final = 0.5
+MOST_CHUNKS: Final = 64
+
+
+def chunk_size(batch: OpenBatch, slots: int) -> int:
+    """About one second of work by the running average; a small batch is shared among the slots."""
+    left = batch.total - batch.fed_seq
+    pace = batch.seconds_per_file
+    by_time = FIRST_GUESS if pace is None else int(CHUNK_SECONDS / max(pace, 1e-6))
+    return max(1, min(by_time, MOST_FILES, ceil(left / slots)))
+
+
+def window(pace: float | None, size: int, slots: int) -> int:
+    """How many chunks may stand READY: two a slot, or half a second of work when they are very short; four a
+    slot of the small ones with which a batch begins."""
+    if pace is None:
+        return FIRST_PER_SLOT * slots
+    by_time = ceil(WINDOW_SECONDS * slots / max(pace * size, 1e-4))
+    return max(CHUNKS_PER_SLOT * slots, min(by_time, MOST_CHUNKS))
