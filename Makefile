@@ -17,7 +17,7 @@ help: ## this text
 	@echo
 	@echo "make run   takes DIR=folder, CONFIG=cfg-PARSE_FAST (or a JSON file of parameters), OUT=folder"
 	@echo "make up    takes PORT=8000"
-	@echo "make test  takes ARGS='-k name', PROCESSES=2 (0: one, and in this process)"
+	@echo "make test  takes ARGS='-k name', PROCESSES=3 (0: one, and in this process)"
 	@echo "make chaos takes SEEDS='1 2 3'"
 	@echo "make fuzz  takes SEEDS='1 2 3', EXAMPLES=50 (requests an operation, about)"
 	@echo "make bench takes BENCH='a b' (figures; default: all but long), QUICK=1 (five minutes instead of thirty)"
@@ -30,7 +30,7 @@ up: $(RUNTIME) ## run the whole stack in the foreground until Ctrl-C
 	@exec $(BIN)/batchmill up $${PORT:+--port "$$PORT"}
 
 test: $(DEV) ## run the whole test suite
-	@exec $(BIN)/pytest --numprocesses $${PROCESSES:-2} --dist loadfile $(ARGS)
+	@exec $(BIN)/pytest --numprocesses $${PROCESSES:-3} --dist loadfile $(ARGS)
 
 lint: $(DEV) ## check format, style, types and import contracts
 	$(BIN)/ruff format --check .

@@ -5,16 +5,19 @@ when Docker answers; else the embedded ones of `services.local`.
 """
 
 import asyncio
+import gc
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import hypothesis
 import pytest
 import uvicorn
@@ -36,6 +39,9 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.projects import service as project_service
 from shared.tables import metadata
 from shared.wiring import Resources, open_resources
+from tests.files_at_once import LongOnesAside
+from tests.listening_socket import listening_socket
+from tests.prepared_routes import prepare
 from tests.twins import HeardBells
 
 # How long an example may take is a matter of the machine.
@@ -47,8 +53,23 @@ UP_WITHIN_S = 20.0
 
 
 def pytest_configure() -> None:
-    """Log as a process does: unset, structlog draws every traceback with all its locals, in seconds."""
+    """Log as a process does, and let clients share what they read at their start."""
+    # Unset, structlog draws every traceback with all its locals, in seconds.
     telemetry.set_up()
+    # A client reads all authorities of the web for it, which takes longer than most of what it is then asked.
+    vars(httpx._transports.default)["create_ssl_context"] = cache(httpx.create_ssl_context)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end: to look through it again and again finds nothing."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongOnesAside | None:
+    """Hand out files in an order of ours, where `--dist loadfile` is asked for."""
+    return LongOnesAside(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def docker_answers() -> bool:
@@ -234,9 +255,9 @@ class Server:
     def __init__(
         self, settings: Settings, bells: HeardBells, *, http: HTTPProtocolType | None = None
     ) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = listening_socket()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        app = create_app(settings, queue=bells)
+        app = prepare(create_app(settings, queue=bells))
         options = {**OPTIONS, "http": http or OPTIONS["http"]}
         self._server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **options))
         self._thread = threading.Thread(target=self._serve, name="api", daemon=True)

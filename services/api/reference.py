@@ -18,13 +18,15 @@ def install(app: FastAPI) -> None:
     """Serve `/docs`, `/redoc` and `/docs/compatibility`."""
     folder = Path(fastapi_offline.__file__).with_name("static")
     matrix = COMPATIBILITY.read_text(encoding="utf-8")
+    # FastAPI remembers pages for longer than an application lives: they must not hold it.
+    title = app.title
 
     @app.get("/docs", include_in_schema=False)
     async def swagger(request: Request) -> HTMLResponse:
         root = _root(request)
         return get_swagger_ui_html(
             openapi_url=f"{root}/openapi.json",
-            title=app.title,
+            title=title,
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{ASSETS}/favicon.png",
@@ -35,7 +37,7 @@ def install(app: FastAPI) -> None:
         root = _root(request)
         return get_redoc_html(
             openapi_url=f"{root}/openapi.json",
-            title=app.title,
+            title=title,
             redoc_js_url=f"{root}{ASSETS}/redoc.standalone.js",
             redoc_favicon_url=f"{root}{ASSETS}/favicon.png",
             with_google_fonts=False,

@@ -1,6 +1,7 @@
 """Whole stacks for stories."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from tests.flows.person import Person
 from tests.live_stack import LiveStack, start_live_stack
 
 
-@pytest.fixture(scope="session")
-def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], LiveStack]]:
+@contextmanager
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], LiveStack]]:
     """Starts stacks; all are stopped at the end, and each must leave nothing behind."""
     started: list[LiveStack] = []
 
@@ -24,10 +25,18 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         stack.close()
 
 
+@pytest.fixture(scope="module")
+def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], LiveStack]]:
+    """Starts stacks for the stories of one file: an idle one beside the next file's is not for nothing."""
+    with stacks(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def stack(start_stack: Callable[[], LiveStack]) -> LiveStack:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
     """One stack for the stories that leave it as they found it."""
-    return start_stack()
+    with stacks(tmp_path_factory) as start:
+        yield start()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Everything else goes through as it came: the rest of the path and the query, the
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.listening_socket import listening_socket
 from tests.sdk.generated.literals import real_body, real_path, real_query
 from tests.sdk.generated.world import World
 
@@ -33,7 +33,7 @@ class Gateway:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = listening_socket()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         route = Route("/{path:path}", self._answer, methods=METHODS)
         app = Starlette(routes=[route], lifespan=self._lifespan)

@@ -1,7 +1,9 @@
 """The OpenAPI document is true, committed, and read without any other host."""
 
+import gc
 import json
 import re
+import weakref
 from typing import Any
 
 import httpx
@@ -9,7 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from services.api import openapi, openapi_examples
+from services.api.app import create_app
 from services.api.write_openapi import text
+from shared.config import Settings
 from tests.architecture.sources import ROOT
 
 COMMITTED = ROOT / "docs" / "openapi.json"
@@ -115,3 +119,9 @@ class TestPages:
             assert (found.status_code, "GET" in found.headers["allow"]) == (405, True), path
         assert (await http.get("/docs/assets/nothing.js")).status_code == 404
         assert (await http.delete("/docs/assets/swagger-ui.css")).status_code == 405
+
+
+def test_an_application_that_nobody_holds_is_gone() -> None:
+    made = weakref.ref(create_app(Settings(secret_key="x")))  # type: ignore[arg-type]
+    gc.collect()
+    assert made() is None
