@@ -22,6 +22,7 @@ from shared.wiring import Resources, open_gate, open_resources
 
 log = logger(__name__)
 
+SHORTEST_PAUSE_S: Final = 0.05
 CONNECTIONS: Final = 9
 """Three for the sweeps, two for webhooks, and one for each step of cleaning: a long walk must not keep a
 sweep waiting."""
@@ -91,7 +92,7 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
     while not stopping.is_set():
         if step.call is not None and not await _called(step.call, stopping):
             return
-        started, every = time.monotonic(), step.every
+        every = step.every
         try:
             async with unit_of_work() as uow:
                 done = await step.do(uow)
@@ -104,12 +105,18 @@ async def _repeat(step: Step, unit_of_work: UnitOfWorkFactory, stopping: asyncio
                 log.warning("sweep will try again", step=step.name, error=repr(error)[:200])
             else:
                 log.exception("sweep failed", step=step.name)
-        pause = max(0.05, every - (time.monotonic() - started))
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(_until_beat(every)):
                 await stopping.wait()
         except TimeoutError:
             continue
+
+
+def _until_beat(every: float) -> float:
+    """Seconds until the next of all beats of this length: steps of one beat wake the process once, and share
+    one look. No less than a twentieth, or a step that took a little longer would run twice."""
+    left = every - time.monotonic() % every
+    return left if left >= SHORTEST_PAUSE_S else left + every
 
 
 async def _called(call: asyncio.Event, stopping: asyncio.Event) -> bool:

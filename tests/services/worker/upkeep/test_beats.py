@@ -50,6 +50,29 @@ async def test_a_step_with_a_call_is_done_when_it_is_called_and_ends_with_the_re
         await running
 
 
+async def test_steps_of_one_beat_wake_the_process_together(resources: Resources) -> None:
+    stopping = asyncio.Event()
+    began: dict[str, list[float]] = {"quick": [], "late": []}
+
+    def step(name: str, first_s: float) -> Step:
+        async def do(_: UnitOfWork) -> int:
+            began[name].append(time.monotonic())
+            if len(began[name]) == 1:
+                await asyncio.sleep(first_s)
+            return 1
+
+        return Step(name, 0.6, do)
+
+    running = asyncio.create_task(keep_up(resources, stopping, more=[step("quick", 0), step("late", 0.9)]))
+    await asyncio.sleep(3.2)
+    stopping.set()
+    await running
+    assert len(began["late"]) >= 3
+    for one in began["late"][1:]:
+        apart = min(abs(one - other) for other in began["quick"])
+        assert apart < 0.15, "a step that took longer than its beat comes back to it"
+
+
 async def test_what_becomes_due_while_nothing_is_sent_goes_out_in_a_moment_and_its_end_is_written(
     mill: Mill, tell: Tell, gate: Gate, receiver: Receiver
 ) -> None:
