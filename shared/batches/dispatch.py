@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
-from shared.batches import draining, orchestration, standing, telling, throttling
+from shared.batches import draining, orchestration, queueing, telling, throttling
 from shared.batches.cutting import CHUNKS_PER_SLOT, FIRST_PER_SLOT, MOST_CHUNKS, chunk_size, window
 from shared.batches.orchestration import OpenBatch
-from shared.batches.standing import UNKNOWN_PACE, Line, Standing
+from shared.batches.queueing import UNKNOWN_PACE, Line, Queued
 from shared.db.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from shared.jobs import census, ledger, reclaim
 from shared.jobs.census import LaneUsage
@@ -117,7 +117,7 @@ async def _open_round(uow: UnitOfWork, project_id: UUID, job_type: str, queue: s
         active = await throttling.active(uow.session, project_id, job_type, most=lane.max_batches)
     # What has a rate is granted so that each starts at its own moment: nobody can be passed.
     alone = usage.live == 0 or lane.terms.jobs_per_minute is not None
-    line = Line() if alone else await standing.line_of(uow.session, project_id, job_type)
+    line = Line() if alone else await queueing.line_of(uow.session, project_id, job_type)
     return _Round(
         uow=uow,
         lane=lane,
@@ -231,7 +231,7 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
     heap = [p for p in portions if p.ranges]
     heapq.heapify(heap)
     rows: list[NewChunk] = []
-    coming: list[Standing] = []
+    coming: list[Queued] = []
     vtime = turn.lane.vtime
     while heap and len(rows) < places:
         portion = heapq.heappop(heap)
@@ -253,7 +253,7 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
             cost = size * (portion.batch.seconds_per_file or UNKNOWN_PACE)
             rows.append(_row(turn, portion.id, (lo, hi, size), vtime))
             span = cost / portion.batch.weight
-            coming.append(Standing(portion.id, portion.vtime, span, cost, vtime))
+            coming.append(Queued(portion.id, portion.vtime, span, cost, vtime))
             portion.granted += span
             portion.vtime += span
             vtime += cost / turn.lane.weight
@@ -265,14 +265,14 @@ async def _grant(turn: _Round, portions: list[_Portion]) -> tuple[int, float]:
     return len(rows), vtime
 
 
-async def _in_line(turn: _Round, rows: list[NewChunk], coming: list[Standing]) -> list[NewChunk]:
+async def _in_line(turn: _Round, rows: list[NewChunk], coming: list[Queued]) -> list[NewChunk]:
     """The chunks to be, each with its rank; what is passed by them moves back."""
     there = turn.line.ready
-    ranks = standing.laid(there, coming, weight=turn.lane.weight)
+    ranks = queueing.laid(there, coming, weight=turn.lane.weight)
     if ranks is None:
         return rows
     moved = zip(there, ranks, strict=False)
-    await standing.move(turn.uow.session, [(one.id, rank) for one, rank in moved if one.id is not None])
+    await queueing.move(turn.uow.session, [(one.id, rank) for one, rank in moved if one.id is not None])
     return [replace(row, rank=rank) for row, rank in zip(rows, ranks[len(there) :], strict=True)]
 
 

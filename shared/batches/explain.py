@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from shared.batches import repository
+from shared.batches import soundings
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
-from shared.batches.repository import BatchView, Standing
+from shared.batches.repository import BatchView
+from shared.batches.soundings import Standing
 from shared.db.unit_of_work import UnitOfWork
 from shared.jobs.lifecycle import JobType
 from shared.lanes.limits import Waiting, WaitingCode, hold_code, hold_scope
@@ -50,7 +51,7 @@ async def explain(
 ) -> Explanation:
     """All that a person needs to say why the batch waits. `broker_up`, and `shortage` of space in the storage
     in words, are what the asker knows of it."""
-    standing = await repository.standing(uow.session, batch.id)
+    standing = await soundings.standing(uow.session, batch.id)
     slots = await worker_service.slots_of(uow, JobType(batch.job_type).queue)
     waiting = _waiting(batch, standing, slots=slots, broker_up=broker_up)
     if BATCH_MOVES.is_final(BatchStatus(batch.status)):
@@ -73,7 +74,7 @@ async def waiting_of(uow: UnitOfWork, batch: Batch | BatchView) -> dict[str, Any
     """Why the batch waits now; None when it is final, or moves at full speed."""
     if BATCH_MOVES.is_final(BatchStatus(batch.status)):
         return None
-    standing = await repository.standing(uow.session, batch.id)
+    standing = await soundings.standing(uow.session, batch.id)
     slots = await worker_service.slots_of(uow, JobType(batch.job_type).queue)
     return _waiting(batch, standing, slots=slots, broker_up=True)
 
@@ -83,7 +84,7 @@ async def waiting_of_each(uow: UnitOfWork, batches: Sequence[BatchView]) -> dict
     open_ = [one for one in batches if not BATCH_MOVES.is_final(BatchStatus(one.status))]
     if not open_:
         return {}
-    standings = await repository.standings(uow.session, [one.id for one in open_])
+    standings = await soundings.standings(uow.session, [one.id for one in open_])
     queues = {JobType(one.job_type).queue for one in open_}
     slots = {queue: await worker_service.slots_of(uow, queue) for queue in queues}
     return {

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from shared.batches import draining, exporting, repository
+from shared.batches import draining, exporting, repository, soundings
 from shared.batches.exporting import ExportedFile, MappedFile, Overview
 from shared.batches.lifecycle import BATCH_MOVES, BatchStatus
 from shared.batches.model import Batch
-from shared.batches.repository import BatchFilters, BatchResult, BatchView, Progress
+from shared.batches.repository import BatchFilters, BatchResult, BatchView
+from shared.batches.soundings import Progress
 from shared.batches.threshold import CODE, Threshold
 from shared.configurations import service as configuration_service
 from shared.db.reader import Reader
@@ -224,4 +225,4 @@ async def results_page(
 
 async def progress_of(uow: UnitOfWork, batch: Batch | BatchView) -> Progress:
     """How far the batch is, from its sums: the cost does not grow with its size."""
-    return await repository.progress(uow.session, batch.id)
+    return await soundings.progress(uow.session, batch.id)

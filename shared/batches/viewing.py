@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from shared.batches import board, explain, repository
+from shared.batches import board, explain, repository, soundings
 from shared.batches.board import FailureGroup, FileFilters, FileRow
-from shared.batches.repository import BatchFilters, BatchView, Progress
+from shared.batches.repository import BatchFilters, BatchView
+from shared.batches.soundings import Progress
 from shared.db.unit_of_work import UnitOfWork
 
 __all__ = [
@@ -63,7 +64,7 @@ async def look_at(uow: UnitOfWork, batch: BatchView) -> BatchLook:
 async def _look(uow: UnitOfWork, batches: Sequence[BatchView]) -> list[BatchLook]:
     if not batches:
         return []
-    progresses = await repository.progresses(uow.session, [one.id for one in batches])
+    progresses = await soundings.progresses(uow.session, [one.id for one in batches])
     waiting = await explain.waiting_of_each(uow, batches)
     # Between two statements retention may take a batch away.
     return [

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches import cutting, dispatch, standing
-from shared.batches.standing import Standing, laid
+from shared.batches import cutting, dispatch, queueing
+from shared.batches.queueing import Queued, laid
 from shared.jobs import running
 from shared.queue.messages import Dispatch
 from tests.shared.conftest import Mill
@@ -65,7 +65,7 @@ async def test_a_newcomer_passes_what_its_own_lane_was_granted(mill: Mill) -> No
 async def test_rule_24_without_new_ranks_a_newcomer_waits_for_the_window(
     mill: Mill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "laid", lambda *_args, **_how: None)
+    monkeypatch.setattr(queueing, "laid", lambda *_args, **_how: None)
     with pytest.raises(AssertionError, match="before the newcomer is through"):
         await a_newcomer_in_the_lane(mill)
 
@@ -134,12 +134,12 @@ def test_a_lane_takes_no_more_by_being_laid_anew(
     """Ranks follow the ends, begin where the line began, and are spaced by what each costs."""
     batch = uuid4()
     rank = 7.0
-    ready: list[Standing] = []
+    ready: list[Queued] = []
     for cost in there:
-        ready.append(Standing(batch, tag, cost, cost, rank, len(ready)))
+        ready.append(Queued(batch, tag, cost, cost, rank, len(ready)))
         rank += cost / 2
         tag += cost
-    new = [Standing(uuid4(), tag, cost, cost, rank) for tag, cost in sorted(coming)]
+    new = [Queued(uuid4(), tag, cost, cost, rank) for tag, cost in sorted(coming)]
     ranks = laid(ready, new, weight=2)
     if ranks is None:
         assert all(one.end < other.end for one in ready for other in new)

@@ -20,7 +20,7 @@ UNKNOWN_PACE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Queued:
     """A READY chunk of a batch. `tag` is the batch's virtual time at it, `cost` its seconds by the pace of
     the batch and `span` that by the batch's weight; without an `id` it is about to be granted."""
 
@@ -42,7 +42,7 @@ class Line:
     """The READY chunks of a lane that may start now, in the order of their ranks, and the batches of which a
     chunk is READY or TAKEN."""
 
-    ready: Sequence[Standing] = ()
+    ready: Sequence[Queued] = ()
     live: frozenset[UUID] = frozenset()
 
     @property
@@ -70,16 +70,16 @@ async def line_of(session: AsyncSession, project_id: UUID, job_type: str) -> Lin
         ),
         {"p": project_id, "t": job_type, "pace": UNKNOWN_PACE},
     )
-    ready: list[Standing] = []
+    ready: list[Queued] = []
     live: set[UUID] = set()
     for batch_id, is_ready, tag, cost, weight, rank, chunk in rows:
         live.add(batch_id)
         if is_ready:
-            ready.append(Standing(batch_id, tag, cost / weight, cost, rank, chunk))
+            ready.append(Queued(batch_id, tag, cost / weight, cost, rank, chunk))
     return Line(ready, frozenset(live))
 
 
-def laid(ready: Iterable[Standing], coming: Sequence[Standing], *, weight: float) -> list[float] | None:
+def laid(ready: Iterable[Queued], coming: Sequence[Queued], *, weight: float) -> list[float] | None:
     """The ranks of all that stands ready and then of all that comes, in the order of these two; None when
     nothing that comes passes what is there, so that every rank stays.
 
