@@ -173,7 +173,7 @@ def disk_filled(stack: LiveStack) -> Iterator[None]:
     """The last byte of the disk on which the storage lies is taken, and given back at the end."""
     assert stack.has_own_disk, "this would fill the disk of the machine"
     filler = stack.storage_dir / "filler"
-    with filler.open("wb") as file, suppress(OSError):
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(1 << 16))
             file.flush()
