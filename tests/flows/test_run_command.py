@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,10 @@ def test_the_samples_with_a_stack_of_its_own(tmp_path: Path) -> None:
     assert "second pump" in (out / "notes" / "meeting.txt.md").read_text()
     assert not (tmp_path / "data" / "stack.json").exists(), "what it started, it stops"
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.md")}
-    started = time.monotonic()
     said, complained = person.run()
     assert "nothing to do" in said
     assert "quarterly-report.pdf.md" in said
     assert "starting" not in complained
-    assert time.monotonic() - started < 10
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.md")} == before
 
 
