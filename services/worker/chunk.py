@@ -53,6 +53,9 @@ class ChunkRun:
             else None
         )
         self._recipe = _recipe(runtime, assignment)
+        self._project = str(assignment.chunk.project_id)
+        self._keys = results.Keys(assignment.chunk)
+        self._may_be_lost = results.may_be_lost(assignment.chunk)
         self._heart = heart
         self._delivery = Delivery(runtime.resources.storage, self._flush)
         self._busy_s = 0.0
@@ -81,6 +84,10 @@ class ChunkRun:
             if self._heart.hand is Hand.FENCED:
                 log.warning("fenced: the lease went to another worker")
                 return
+            if isinstance(outcome, JobEnd):
+                self._delivery.add(outcome)
+                self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
+                continue
             if isinstance(outcome, Infra | Again) and outcome.reason.startswith(UPSTREAM):
                 await self._wait_for_upstream(outcome)
                 return
@@ -92,12 +99,8 @@ class ChunkRun:
                 return
             if outcome is None:
                 break
-            if isinstance(outcome, JobEnd):
-                self._delivery.add(outcome)
-                self._runtime.tally.count(self._chunk.job_type, outcome.status, outcome.seconds)
-            else:
-                self._again_in = max(self._again_in, outcome.after)
-                self._again_for = outcome.reason[:LONGEST_REASON]
+            self._again_in = max(self._again_in, outcome.after)
+            self._again_for = outcome.reason[:LONGEST_REASON]
         await self._close()
 
     async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
@@ -150,7 +153,8 @@ class ChunkRun:
         original: Original | None = None
         try:
             original = await bring(resources, file, scratch)
-            outcome = await self._left_behind(file) or await self._outcome(file, original.path)
+            left = await self._left_behind(file) if self._may_be_lost else None
+            outcome = left or await self._outcome(file, original.path)
             if isinstance(outcome, Done) and outcome.code is not None and not original.path.is_file():
                 # It was there and is gone: the storage says whether it is away, or the blob was removed.
                 original = await bring(resources, file, scratch)
@@ -170,18 +174,18 @@ class ChunkRun:
             log.exception("engine failed", job=str(file.job_id))
             return _failed(file, FailureCode.ENGINE_ERROR, "The engine failed; the log has the reason.")
         finally:
-            if original is not None and original.path.parent == scratch:
+            if original is not None and original.is_copy:
                 original.path.unlink(missing_ok=True)
 
     async def _left_behind(self, file: FileToRun) -> Done | None:
         engine, scratch = self._runtime.engine, self._runtime.scratch
-        if engine is None or not results.may_be_lost(self._chunk):
+        if engine is None:
             return None
         storage = self._runtime.resources.storage
         return await results.left_behind(storage, storage, self._chunk, file, engine=engine, scratch=scratch)
 
     async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
-        sandbox, project = self._runtime.sandbox, str(self._chunk.project_id)
+        sandbox, project = self._runtime.sandbox, self._project
         if self._extracting is not None:
             return await self._extracting.outcome(sandbox, file, fetched, project_id=project)
         request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
@@ -194,8 +198,7 @@ class ChunkRun:
         if outcome.code is None:
             if outcome.result is None:
                 return _failed(file, FailureCode.ENGINE_ERROR, "The engine gave no result.")
-            # The token in the path keeps a worker back from the dead off its successor's blob (law 3).
-            key = results.result_key(self._chunk, file)
+            key = self._keys.of(file)
             self._delivery.keep(key, outcome.result)
             await reach(Point.RESULT_MADE)
         return JobEnd(

@@ -18,9 +18,11 @@ OWNERS: Final = "STORAGE_DOWN: where files are read in place"
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A local file with the bytes, and their SHA-256 where it was taken on the way."""
+    """A local file with the bytes, whether it is a copy that its holder deletes, and their SHA-256 where it
+    was taken on the way."""
 
     path: Path
+    is_copy: bool
     sha256: bytes | None = None
 
 
@@ -45,7 +47,9 @@ async def bring(resources: Resources, file: FileToRun, scratch: Path) -> Origina
         raise NoOriginal(FailureCode.ENGINE_ERROR, "The file is no longer known.")
     if file.source_version is None:
         try:
-            return Original(await resources.storage.fetch(file.storage_key, scratch))
+            path = await resources.storage.fetch(file.storage_key, scratch)
+            # As words: paths would be taken apart for it, and workers do this for each file.
+            return Original(path, is_copy=str(path).rpartition("/")[0] == str(scratch))
         except BlobMissing:
             message = "The file's bytes are no longer in storage."
             raise NoOriginal(FailureCode.ENGINE_ERROR, message) from None
@@ -56,7 +60,7 @@ async def bring(resources: Resources, file: FileToRun, scratch: Path) -> Origina
     copy = scratch / uuid4().hex
     reference = Reference(file.storage_key, file.size_bytes, file.source_version)
     try:
-        return Original(copy, await resources.sources.copy(reference, copy))
+        return Original(copy, is_copy=True, sha256=await resources.sources.copy(reference, copy))
     except FileTrouble as trouble:
         message, retryable = trouble.message, trouble.retryable
         raise NoOriginal(FailureCode.ENGINE_ERROR, message, retryable=retryable) from None

@@ -25,9 +25,18 @@ MOST_JSON_BYTES: Final = 64 * 2**20
 whole."""
 
 
-def result_key(chunk: TakenChunk, file: FileToRun) -> str:
-    """Where the result of this take of this file lies."""
-    return f"{_folder(chunk, file)}{chunk.token}{SUFFIX}"
+class Keys:
+    """Where the results of this take of a chunk lie. The token in the path keeps a worker back from the dead
+    off its successor's blob (law 3)."""
+
+    def __init__(self, chunk: TakenChunk) -> None:
+        # Put together once: a chunk has thousands of files that may be very short.
+        self._before = f"p/{chunk.project_id}/r/"
+        self._behind = f"/{chunk.token}{SUFFIX}"
+
+    def of(self, file: FileToRun) -> str:
+        """The key of the file's result."""
+        return f"{self._before}{file.job_id}{self._behind}"
 
 
 def may_be_lost(chunk: TakenChunk) -> bool:

@@ -12,14 +12,20 @@ CHUNKS_PER_SLOT: Final = 2
 FIRST_PER_SLOT: Final = 4
 WINDOW_SECONDS: Final = 0.5
 MOST_CHUNKS: Final = 64
+SMALLEST_PART: Final = 8
 
 
 def chunk_size(batch: OpenBatch, slots: int) -> int:
-    """About one second of work by the running average; a small batch is shared among the slots."""
+    """About one second of work by the running average, and less towards the end: half of a slot's share of
+    what is left, but no less than an eighth of a second, so that no slot is left with a long chunk while the
+    others have none. A small batch is shared among the slots."""
     left = batch.total - batch.fed_seq
     pace = batch.seconds_per_file
-    by_time = FIRST_GUESS if pace is None else int(CHUNK_SECONDS / max(pace, 1e-6))
-    return max(1, min(by_time, MOST_FILES, ceil(left / slots)))
+    share = ceil(left / slots)
+    if pace is None:
+        return max(1, min(FIRST_GUESS, share))
+    whole = min(int(CHUNK_SECONDS / max(pace, 1e-6)), MOST_FILES)
+    return max(1, min(whole, share, max(ceil(share / 2), whole // SMALLEST_PART)))
 
 
 def window(pace: float | None, size: int, slots: int) -> int:

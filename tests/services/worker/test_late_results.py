@@ -94,9 +94,9 @@ async def test_a_late_holder_changes_no_byte_of_the_accepted_result(
 async def test_without_the_token_in_the_key_a_late_holder_replaces_the_accepted_result(
     runtimes: tuple[Runtime, Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_token(chunk: Any, file: Any) -> str:
-        return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
+    def without_token(_keys: Any, file: Any) -> str:
+        return f"p/somebody/r/{file.job_id}.json.zst"
 
-    monkeypatch.setattr(worker_results, "result_key", without_token)
+    monkeypatch.setattr(worker_results.Keys, "of", without_token)
     with pytest.raises(AssertionError):
         await a_late_holder(runtimes, Point.RESULT_MADE)

@@ -44,9 +44,14 @@ BATCH = OpenBatch(
         (30.0, 100_000, 2, 1),
         (0.00001, 100_000, 2, MOST_FILES),
         (0.00001, 100, 4, 25),
+        (0.1, 30, 2, 8),
+        (0.1, 9, 2, 3),
+        (0.01, 100, 2, 25),
+        (0.01, 40, 2, 12),
+        (0.01, 5, 2, 3),
     ],
 )
-def test_a_chunk_is_about_a_second_and_a_small_batch_is_shared(
+def test_a_chunk_is_about_a_second_less_towards_the_end_and_a_small_batch_is_shared(
     pace: float | None, total: int, slots: int, size: int
 ) -> None:
     assert chunk_size(replace(BATCH, seconds_per_file=pace, total=total), slots) == size

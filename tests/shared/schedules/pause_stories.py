@@ -61,7 +61,7 @@ async def a_dispatch_beside_a_pause(stage: Stage) -> None:
 
 async def a_loss_in_a_paused_batch(stage: Stage) -> None:
     """Rules 6 and 16: a worker dies with a chunk of a paused batch; its files wait, alone or not."""
-    batch_id = await stage.granted(8)
+    batch_id = await stage.granted(8, pace=0.01)
     held = await stage.mill.taken()
     assert len(held.files) > 1
     await stage.pause(batch_id)

@@ -43,7 +43,7 @@ async def a_late_result(stage: Stage, folder: Path) -> None:
     owner = await stage.mill.taken()
     keys = {}
     for name, held in (("owner", owner), ("late", late)):
-        keys[name] = worker_results.result_key(held.chunk, held.files[0])
+        keys[name] = worker_results.Keys(held.chunk).of(held.files[0])
         (folder / name).write_bytes(name.encode())
         if name == "owner":
             await stage.resources.storage.put(keys[name], folder / name)

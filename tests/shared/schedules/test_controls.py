@@ -36,10 +36,10 @@ async def test_rule_1_without_the_token_check_a_late_holder_is_accepted(stage: S
 async def test_rule_2_without_the_token_in_the_key_a_late_result_replaces_the_accepted_one(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_token(chunk: Any, file: Any) -> str:
-        return f"p/{chunk.project_id}/r/{file.job_id}.json.zst"
+    def without_token(_keys: Any, file: Any) -> str:
+        return f"p/somebody/r/{file.job_id}.json.zst"
 
-    monkeypatch.setattr(worker_results, "result_key", without_token)
+    monkeypatch.setattr(worker_results.Keys, "of", without_token)
     with pytest.raises(AssertionError):
         await stories.a_late_result(stage, tmp_path)
 
