@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 
 from shared.answers.model import Answer
 from shared.audit.model import AuditEvent
+from shared.batches import ownership
 from shared.batches.model import Batch, BatchEvent
 from shared.configurations.model import Configuration
 from shared.db.base import Base
@@ -48,3 +49,4 @@ TABLES = (
 )
 
 metadata: MetaData = Base.metadata
+ownership.declare(metadata)

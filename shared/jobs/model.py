@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Identity, Index, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, Double, Identity, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,8 +14,9 @@ from shared.db.base import Base, born, new_id
 class Job(Base):
     """A file of a batch, or a job asked for alone. No index names `status`: that keeps its updates HOT.
 
-    `config`, `configuration_id` and `file_input` (the input as its caller named it) are of jobs that came
-    alone; those of a batch share the batch's. `parse_job_id`: the parse job whose result is the input.
+    `batch_id` has triggers that promise what a foreign key would (decision 40). `config`, `configuration_id`
+    and `file_input` (the input as its caller named it) are of jobs that came alone; those of a batch share
+    the batch's. `parse_job_id`: the parse job whose result is the input.
     `reused_from`: the job that made the result which this one shares; it never changes, and no worker met
     this one. The blob of a result lives as long as the job that made it, or one that shares it. `purged_at`:
     when retention took the result away; `result_key` goes on saying where it was.
@@ -69,7 +70,7 @@ class Job(Base):
     id: Mapped[UUID] = new_id()
     project_id: Mapped[UUID]
     job_type: Mapped[str]
-    batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id"))
+    batch_id: Mapped[UUID | None]
     seq: Mapped[int | None]
     directory_file_id: Mapped[UUID | None]
     file_id: Mapped[UUID]

@@ -38,6 +38,11 @@ CATALOG = {
         SELECT relname, (SELECT array_agg(o ORDER BY o) FROM unnest(reloptions) o), relpersistence
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
         AND relname <> 'alembic_version' ORDER BY 1""",
+    "functions": """
+        SELECT pg_get_functiondef(oid) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' ORDER BY proname""",
+    "triggers": """
+        SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname""",
     "the rest": """
         SELECT 'sequence', sequencename FROM pg_sequences WHERE schemaname = 'public'
         UNION ALL SELECT 'type', typname FROM pg_type t WHERE typnamespace = 'public'::regnamespace
