@@ -19,12 +19,12 @@ from shared.telemetry import logger
 
 log = logger(__name__)
 
-EVERY_S: Final = 0.25
+EVERY_S: Final = 0.5
 Write = Callable[[Sequence[JobEnd]], Awaitable[None]]
 
 
 class Delivery:
-    """Of one chunk. What was added goes out together, four times a second, and one lot at a time: whoever
+    """Of one chunk. What was added goes out together, twice a second, and one lot at a time: whoever
     would start another waits for the one under way. `write` tells rows of ends whose results are stored.
 
     Trouble with the storage is answered as words. Its files have no end then, and nothing else of them stays.

@@ -21,6 +21,7 @@ MAX_BYTES: Final = 512 * 1024 * 1024
 """Most bytes of JSON, before compression. `encode` writes no more and `decode` reads no more."""
 _LEVEL: Final = 3
 _AT_ONCE: Final = 1 << 20
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _KEPT: Final = threading.local()
 # A compressed byte can stand for 32 kB and more: fed in small bites, a bomb is noticed after 16 MB.
 _BITE: Final = 512
@@ -145,7 +146,7 @@ def _stored(page: Page) -> dict[str, Any]:
 
 def _dump(value: Any) -> bytes:
     # "replace": a lone surrogate out of a damaged document has no UTF-8 form.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _JSON.encode(value).encode("utf-8", "replace")
 
 
 def decode(blob: bytes, *, max_bytes: int = MAX_BYTES) -> ResultDocument:

@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -42,7 +43,7 @@ def main(settings: dict[str, Any]) -> None:
     requests, answers = _take_pipes()
     limits = limiting.SandboxLimits(**settings["limits"])
     isolated = limiting.confine(
-        limits, parent_pid=settings["parent"], folder=Path.cwd(), readable=_own_code(settings["engines"])
+        limits, parent_pid=settings["parent"], folder=_own_folder(), readable=_own_code(settings["engines"])
     )
     # Libraries ask for the system's types of files when they are imported; the files with them lie outside.
     mimetypes.knownfiles.clear()
@@ -143,10 +144,16 @@ def _source(
     kind = "" if request["parsed"] else kind_of(head, request["name"])
     if content is not None and not (kind == Kind.PDF and content.startswith(_PDF)):
         # Only the reader of PDFs takes bytes, and junk before their mark confuses it.
-        path = Path("document").absolute()
+        path = _own_folder() / "document"
         path.write_bytes(content)
         content = None
-    return Source(path, request["name"], kind, Path.cwd(), limits.pages, limits.written_bytes, content)
+    return Source(path, request["name"], kind, _own_folder(), limits.pages, limits.written_bytes, content)
+
+
+@cache
+def _own_folder() -> Path:
+    """Where this process was started, and may write."""
+    return Path.cwd()
 
 
 def _explained(error: BaseException, limits: limiting.SandboxLimits) -> dict[str, Any]:

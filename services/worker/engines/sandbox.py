@@ -166,7 +166,7 @@ class Sandbox:
         self, child: Child, request: ParseRequest, path: Path, content: bytes | None = None
     ) -> tuple[Verdict, Path | bytes | None]:
         token = secrets.token_hex(8)
-        made = child.folder / (token + SUFFIX)
+        made = f"{child.folder}/{token}{SUFFIX}"
         question = _question(token, request, path, made, None if content is None else len(content))
         reply = await child.ask(question, self._limits, content or b"")
         if isinstance(reply, Answer):
@@ -177,11 +177,11 @@ class Sandbox:
             log.warning(
                 "document failed in the sandbox", code=verdict.code, reply=str(reply)[:300], said=child.stderr
             )
-        if verdict != Verdict(pages=verdict.pages, engine=verdict.engine):
+        if not verdict.is_success:
             return verdict, None
         if isinstance(reply, Answer) and reply.packed:
             return verdict, reply.packed
-        result = self._folders().take_result(made, most_bytes=self._limits.written_bytes)
+        result = self._folders().take_result(Path(made), most_bytes=self._limits.written_bytes)
         return (verdict, result) if result else (verdicts.nothing_there(), None)
 
     async def _ask_about_copy(
@@ -253,13 +253,13 @@ def _content_of(path: Path) -> bytes | None:
         if size > MOST_BEHIND_A_REQUEST:
             return None
         # Whole at once, or it is a file that grows, or lies where reads come in parts.
-        found = os.read(handle, MOST_BEHIND_A_REQUEST + 1)
+        found = os.read(handle, size + 1)
         return found if len(found) == size else None
     finally:
         os.close(handle)
 
 
-def _question(token: str, request: ParseRequest, path: Path, made: Path, given: int | None) -> dict[str, Any]:
+def _question(token: str, request: ParseRequest, path: Path, made: str, given: int | None) -> dict[str, Any]:
     return {
         "id": token,
         "path": str(path.absolute()),
@@ -268,5 +268,5 @@ def _question(token: str, request: ParseRequest, path: Path, made: Path, given: 
         "options": dict(request.options),
         "parsed": request.parsed,
         "extract": None if request.extract is None else dict(request.extract),
-        "result": str(made),
+        "result": made,
     }

@@ -75,6 +75,17 @@ class Verdict:
     suspect: bool = False
     unexplained: bool = False
 
+    @property
+    def is_success(self) -> bool:
+        """Whether there is nothing to say of it but pages and engine."""
+        return (
+            self.code is None
+            and self.message is None
+            and self.infra is None
+            and not (self.retryable or self.unreadable or self.stopped)
+            and not (self.child_is_lost or self.suspect or self.unexplained)
+        )
+
 
 def of_answer(line: bytes, *, expected_id: str) -> Verdict:
     """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol."""
@@ -95,9 +106,8 @@ def _checked(raw: dict[str, Any]) -> Verdict:
     code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
     pages, engine = raw.get("pages"), raw.get("engine")
     if not (
-        isinstance(code, str | None)
-        and (code is None or code in FailureCode.__members__)
-        and isinstance(message, str | None)
+        (code is None or (isinstance(code, str) and code in FailureCode.__members__))
+        and (message is None or isinstance(message, str))
         and isinstance(retryable, bool)
         and isinstance(engine, str)
         and isinstance(pages, int)

@@ -179,7 +179,7 @@ async def test_closing_breaks_off_and_deletes_what_nobody_stored(home: Home) -> 
     assert (home.said, home.left) == ([], [])
 
 
-async def test_a_lot_goes_out_four_times_a_second(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lot_goes_out_twice_a_second(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.made("a")
     due = [home.delivery.is_due]
     monkeypatch.setattr(delivery, "EVERY_S", 0.0)

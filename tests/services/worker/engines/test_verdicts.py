@@ -1,5 +1,7 @@
 import json
 import signal
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -116,3 +118,21 @@ def test_a_child_that_was_stopped_says_nothing_of_its_document() -> None:
     verdict = of_death(Ended(Cause.STOPPED, -9, 0, ""), SandboxLimits())
     assert verdict.stopped
     assert verdict.code is None
+
+
+REMARKS: dict[str, Any] = {
+    "code": FailureCode.TIMEOUT,
+    "message": "words",
+    "infra": "no room",
+    **dict.fromkeys(("retryable", "unreadable", "stopped", "child_is_lost", "suspect", "unexplained"), True),
+}
+
+
+def test_a_success_has_pages_and_an_engine_and_no_remark() -> None:
+    assert Verdict(pages=3, engine="e").is_success
+    assert {one.name for one in fields(Verdict)} == {"pages", "engine", *REMARKS}
+
+
+@pytest.mark.parametrize("name", REMARKS)
+def test_whatever_else_is_said_is_no_success(name: str) -> None:
+    assert not Verdict(pages=3, engine="e", **{name: REMARKS[name]}).is_success
