@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
@@ -13,6 +15,7 @@ from shared.batches import service as batch_service
 from shared.directories import service as directory_service
 from shared.wiring import Resources
 from tests.conftest import Tenant
+from tests.services.api.console.rows_read import Statement
 
 CONSOLE = "/console"
 COOKIE = "batchmill_console"
@@ -126,3 +129,17 @@ async def _count(session: object, batch_id: UUID) -> None:
         ),
         {"b": batch_id},
     )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Statement]:
+    """What goes to the database, by all connections of this process."""
+    found: list[Statement] = []
+    run = asyncpg.prepared_stmt.PreparedStatement.fetch
+
+    async def fetch(self: Any, *values: Any, **kwargs: Any) -> Any:
+        found.append((self.get_query(), values))
+        return await run(self, *values, **kwargs)
+
+    monkeypatch.setattr(asyncpg.prepared_stmt.PreparedStatement, "fetch", fetch)
+    return found
