@@ -13,6 +13,7 @@ from shared.jobs.codes import FailureCode
 
 _LONGEST_MESSAGE: Final = 1000
 _MOST_PAGES: Final = 10_000_000
+_MOST_SECONDS: Final = 1e6
 _MEMORY_WORDS: Final = (
     "memory allocation of",
     "MemoryError",
@@ -61,13 +62,14 @@ class Verdict:
     """`infra` set: not the document's doing. `unreadable`: the child may not open the file.
     `child_is_lost`: use another one from now on. `suspect`: the child may have been damaged by an earlier
     document. `unexplained`: the child died of a signal that no limit of ours sends; it may have come from
-    outside."""
+    outside. `seconds`: how long the child says it took."""
 
     code: FailureCode | None = None
     message: str | None = None
     retryable: bool = False
     pages: int = 0
     engine: str = ""
+    seconds: float = 0.0
     infra: str | None = None
     unreadable: bool = False
     stopped: bool = False
@@ -104,7 +106,7 @@ def of_answer(line: bytes, *, expected_id: str) -> Verdict:
 
 def _checked(raw: dict[str, Any]) -> Verdict:
     code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
-    pages, engine = raw.get("pages"), raw.get("engine")
+    pages, engine, seconds = raw.get("pages"), raw.get("engine"), raw.get("seconds", 0.0)
     if not (
         (code is None or (isinstance(code, str) and code in FailureCode.__members__))
         and (message is None or isinstance(message, str))
@@ -113,6 +115,9 @@ def _checked(raw: dict[str, Any]) -> Verdict:
         and isinstance(pages, int)
         and not isinstance(pages, bool)
         and 0 <= pages <= _MOST_PAGES
+        and isinstance(seconds, float)
+        # Neither of the words that are no number, NaN and Infinity.
+        and 0.0 <= seconds <= _MOST_SECONDS
     ):
         return _nonsense()
     known = None if code is None else FailureCode(code)
@@ -123,6 +128,7 @@ def _checked(raw: dict[str, Any]) -> Verdict:
         retryable=retryable,
         pages=pages,
         engine=engine[:100],
+        seconds=seconds,
         child_is_lost=lost,
         suspect=lost,
     )
