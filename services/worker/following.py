@@ -1,4 +1,4 @@
-"""What a reader may have before its turn: the files that follow in a chunk, as the requests of their turns."""
+"""What a reader may have before its turn: the files that follow in a chunk, as requests."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
