@@ -198,7 +198,8 @@ class ChunkRun:
         return await sandbox.run(request, project_id=project, ahead=ahead)
 
     def _following(self) -> Iterable[ParseRequest]:
-        return following(self._files, self._number, self._runtime.resources.storage, self._parameters)
+        in_place = self._runtime.resources.storage.in_place
+        return following(self._files, self._number, in_place, self._parameters)
 
     async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
         if not isinstance(outcome, Done):

@@ -61,9 +61,9 @@ class Slow:
 class Broken(Slow):
     """A sandbox that cannot start."""
 
-    async def run(
+    async def run(  # type: ignore[override]
         self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Infra:  # type: ignore[override]
+    ) -> Infra:
         return Infra("the sandbox cannot start")
 
 
@@ -164,9 +164,9 @@ class Picky(Slow):
         self._good = good
         self._bad = bad
 
-    async def run(
+    async def run(  # type: ignore[override]
         self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Outcome:  # type: ignore[override]
+    ) -> Outcome:
         if request.name == self._bad:
             return Infra("no space left")
         return await self._good.run(request, project_id=project_id, ahead=ahead)
@@ -240,9 +240,9 @@ class Unmounting(Slow):
         self._good = good
         self._folder = folder
 
-    async def run(
+    async def run(  # type: ignore[override]
         self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Outcome:  # type: ignore[override]
+    ) -> Outcome:
         if self._folder.exists():
             self._folder.rename(self._folder.with_name("away"))
         return await self._good.run(request, project_id=project_id, ahead=ahead)
@@ -264,9 +264,9 @@ async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: R
 class OutOfMemory(Broken):
     """A sandbox under which this process itself runs out of memory."""
 
-    async def run(
+    async def run(  # type: ignore[override]
         self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Infra:  # type: ignore[override]
+    ) -> Infra:
         if request.name == "a.txt":
             raise MemoryError
         return await super().run(request, project_id=project_id, ahead=ahead)
