@@ -1,7 +1,6 @@
 """What a holder may begin and blame, each rule with its negative control: the same story without a line."""
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ class Asked(Slow):
         super().__init__()
         self.times = 0
 
-    async def run(
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Done:
+    async def run(self, request: ParseRequest, **how: Any) -> Done:
         self.times += 1
         self.started.set()
         return Done(

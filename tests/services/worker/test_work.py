@@ -1,7 +1,7 @@
 """A work bell with the real sandbox, storage and database: from a READY chunk to rows and blobs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,9 +40,7 @@ class Slow:
         self.started = asyncio.Event()
         self.broken_off = False
 
-    async def run(
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Done:
+    async def run(self, request: ParseRequest, **how: Any) -> Done:
         self.started.set()
         try:
             await asyncio.sleep(60)
@@ -61,9 +59,7 @@ class Slow:
 class Broken(Slow):
     """A sandbox that cannot start."""
 
-    async def run(  # type: ignore[override]
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Infra:
+    async def run(self, request: ParseRequest, **how: Any) -> Infra:  # type: ignore[override]
         return Infra("the sandbox cannot start")
 
 
@@ -164,12 +160,10 @@ class Picky(Slow):
         self._good = good
         self._bad = bad
 
-    async def run(  # type: ignore[override]
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Outcome:
+    async def run(self, request: ParseRequest, **how: Any) -> Outcome:  # type: ignore[override]
         if request.name == self._bad:
             return Infra("no space left")
-        return await self._good.run(request, project_id=project_id, ahead=ahead)
+        return await self._good.run(request, **how)
 
 
 async def test_a_document_that_breaks_working_means_is_charged_and_fails_alone(runtime: Runtime) -> None:
@@ -240,12 +234,10 @@ class Unmounting(Slow):
         self._good = good
         self._folder = folder
 
-    async def run(  # type: ignore[override]
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Outcome:
+    async def run(self, request: ParseRequest, **how: Any) -> Outcome:  # type: ignore[override]
         if self._folder.exists():
             self._folder.rename(self._folder.with_name("away"))
-        return await self._good.run(request, project_id=project_id, ahead=ahead)
+        return await self._good.run(request, **how)
 
 
 async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: Runtime) -> None:
@@ -264,12 +256,10 @@ async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: R
 class OutOfMemory(Broken):
     """A sandbox under which this process itself runs out of memory."""
 
-    async def run(  # type: ignore[override]
-        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
-    ) -> Infra:
+    async def run(self, request: ParseRequest, **how: Any) -> Infra:  # type: ignore[override]
         if request.name == "a.txt":
             raise MemoryError
-        return await super().run(request, project_id=project_id, ahead=ahead)
+        return await super().run(request, **how)
 
 
 async def test_a_worker_without_memory_blames_no_document(runtime: Runtime) -> None:
