@@ -8,6 +8,7 @@ copied.
 import json
 import os
 import secrets
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,12 +32,13 @@ _PDF: Final = b"%PDF-"
 @dataclass(frozen=True, slots=True)
 class Question:
     """One document as the child is asked about it. `token` stands in its answer, `made` is where a large
-    result goes, `size` are the bytes on the pipe."""
+    result goes, `size` are the bytes on the pipe, `made_at` is by `time.perf_counter`."""
 
     request: ParseRequest
     token: str
     made: str
     size: int
+    made_at: float
 
 
 def question(
@@ -56,7 +58,7 @@ def question(
         "result": made,
     }
     packed = b"%s\n%s" % (json.dumps(asked).encode(), content or b"")
-    return Question(request, token, made, len(packed)), packed
+    return Question(request, token, made, len(packed), time.perf_counter()), packed
 
 
 class Ahead:

@@ -224,7 +224,8 @@ class Sandbox:
         self, child: Child, asked: Question, reply: Answer | Ended
     ) -> tuple[Verdict, Path | bytes | None]:
         if isinstance(reply, Answer):
-            verdict = verdicts.of_answer(reply.line, expected_id=asked.token)
+            within_s = time.perf_counter() - asked.made_at
+            verdict = verdicts.of_answer(reply.line, expected_id=asked.token, most_seconds=within_s)
         else:
             verdict = verdicts.of_death(reply, self._limits)
             if reply.cause is Cause.WRITTEN and (self._ahead or self._ahead.unswept > 1):

@@ -89,8 +89,9 @@ class Verdict:
         )
 
 
-def of_answer(line: bytes, *, expected_id: str) -> Verdict:
-    """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol."""
+def of_answer(line: bytes, *, expected_id: str, most_seconds: float = _MOST_SECONDS) -> Verdict:
+    """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol. It cannot have taken more than
+    `most_seconds`, whatever it says."""
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError):
@@ -101,10 +102,10 @@ def of_answer(line: bytes, *, expected_id: str) -> Verdict:
         return Verdict(infra=raw["infra"][:_LONGEST_MESSAGE], child_is_lost=True)
     if raw.get("unreadable") is True:
         return Verdict(unreadable=True)
-    return _checked(raw)
+    return _checked(raw, most_seconds)
 
 
-def _checked(raw: dict[str, Any]) -> Verdict:
+def _checked(raw: dict[str, Any], most_seconds: float) -> Verdict:
     code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
     pages, engine, seconds = raw.get("pages"), raw.get("engine"), raw.get("seconds", 0.0)
     if not (
@@ -128,7 +129,7 @@ def _checked(raw: dict[str, Any]) -> Verdict:
         retryable=retryable,
         pages=pages,
         engine=engine[:100],
-        seconds=seconds,
+        seconds=min(seconds, most_seconds),
         child_is_lost=lost,
         suspect=lost,
     )
