@@ -40,13 +40,13 @@ class Costs:
 
 
 COSTS: Final = Costs(
-    worker_ms=2.0,
-    reading_ms=0.9,
-    api_ms=0.6,
-    client_ms=0.5,
-    database_ms=0.6,
-    orchestration_ms=0.05,
-    wal_bytes=4_200,
+    worker_ms=0.9,
+    reading_ms=0.3,
+    api_ms=0.45,
+    client_ms=0.4,
+    database_ms=0.25,
+    orchestration_ms=0.07,
+    wal_bytes=4_000,
     kept_bytes=2_150,
 )
 USED: Final = 0.8
@@ -69,8 +69,8 @@ class Run:
 
 
 MEASURED: Final = (
-    Run(files=25_000, cores=2, seconds=69.5, wal_bytes_a_file=4_100),
-    Run(files=200_000, cores=2, wal_bytes_a_file=4_300, database_bytes=458e6),
+    Run(files=25_000, cores=2, seconds=42.2, wal_bytes_a_file=4_003),
+    Run(files=100_000, cores=2, seconds=148.6, wal_bytes_a_file=3_998, database_bytes=225e6),
 )
 
 

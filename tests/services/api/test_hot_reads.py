@@ -99,10 +99,10 @@ async def test_a_short_cut_says_what_its_page_says(
         assert short.headers["content-type"] == long.headers["content-type"]
 
 
-async def a_job(http: httpx.AsyncClient, content: str) -> str:
+async def a_job(http: httpx.AsyncClient, content: str) -> None:
     form = {"configuration": '{"tier": "fast", "version": "latest", "user_metadata": {"a": "b"}}'}
     files = {"file": ("n.txt", content.encode())}
-    return str((await http.post("/api/v2/parse/upload", data=form, files=files)).json()["id"])
+    (await http.post("/api/v2/parse/upload", data=form, files=files)).raise_for_status()
 
 
 ENDS = {
@@ -116,7 +116,9 @@ ENDS = {
     "of a batch": "WITH b AS (INSERT INTO batches (project_id, source_directory_id, job_type,"
     "  configuration_id, config, last_pos) SELECT d.project_id, d.id, 'parse_v2', 'cfg-PARSE_FAST',"
     """  '{"parameters": {"tier": "agentic", "user_metadata": {"c": "d"}}}', 0 FROM directories d"""
-    "  RETURNING id) UPDATE jobs SET batch_id = b.id, seq = 1, config = NULL FROM b",
+    "  RETURNING id)"
+    " INSERT INTO jobs (project_id, job_type, file_id, name, size_bytes, batch_id, seq)"
+    "  SELECT project_id, job_type, file_id, name, size_bytes, b.id, 1 FROM jobs, b",
 }
 
 
@@ -125,9 +127,11 @@ async def test_a_parse_job_by_the_short_cut_is_the_pages(
     http: httpx.AsyncClient, resources: Resources, asked: list[str], end: str
 ) -> None:
     await http.post(DIRECTORIES, json={"name": "d"})
-    job = await a_job(http, f"the short cut of one that is {end}")
+    await a_job(http, f"the short cut of one that is {end}")
     async with resources.unit_of_work() as uow:
         assert (await uow.session.execute(text(ENDS[end]))).rowcount >= 1  # type: ignore[attr-defined]
+        latest = text("SELECT id FROM jobs ORDER BY created_at DESC LIMIT 1")
+        job = f"pjb-{(await uow.session.execute(latest)).scalar_one()}"
         await uow.commit()
     path = f"/api/v2/parse/{job}"
     short = await again(http, path, asked)

@@ -12,10 +12,10 @@ from shared.queue.messages import Advance
 
 
 async def granted(mill: Any, files: int) -> Any:
-    """A batch of `files`, granted in chunks of at most eight, with nothing taken yet."""
+    """A batch of `files`, granted with nothing taken yet: one chunk a slot, up to a dozen files."""
     batch_id = await mill.open_batch(files)
     await mill.advance(batch_id)
-    await mill.sql("UPDATE batches SET seconds_per_file = 0.125 WHERE id = :b", b=batch_id)
+    await mill.sql("UPDATE batches SET seconds_per_file = 0.01 WHERE id = :b", b=batch_id)
     await mill.dispatch()
     return batch_id
 
