@@ -23,7 +23,7 @@ from tests.bench.told import Book, Figure, figure
 from tests.bench.work_processes import document
 
 PROCESSES: Final = 2
-KINDS: Final = ((1, 2_000, 15.0), (10, 400, 5.0))
+KINDS: Final = ((1, 6_000, 15.0), (10, 1_200, 5.0))
 """Pages of a file, files, and the overhead in percent that is the target."""
 SMALL: Final = 60
 TIERS: Final = ("fast", "cost_effective")
@@ -132,7 +132,7 @@ def _folder(house: House, pages: int, files: int, most: float | None) -> Folder:
     place.mkdir()
     directory = house.client.beta.directories.create(name=place.name)
     for number in range(files):
-        path = place / f"{number:04}.pdf"
+        path = place / f"{number:05}.pdf"
         path.write_bytes(document((files * 100 + pages) * 10_000 + number, pages))
         house.client.beta.directories.files.upload(directory.id, upload_file=path)
     return Folder(pages, files, place, str(directory.id), most)

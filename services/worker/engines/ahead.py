@@ -26,6 +26,9 @@ _FEW: Final = MOST_AHEAD // 2
 """More are sent when no more than these are left: many at a time, in one write."""
 MOST_UNSWEPT: Final = 64
 """Documents until the child's folder is emptied, which must wait until the child has nothing to do."""
+WORTH_GATHERING: Final = 4
+"""So many must be ahead: fewer answers are not worth waiting for."""
+LONGEST_GATHERING_S: Final = 0.1
 _PDF: Final = b"%PDF-"
 
 
@@ -67,6 +70,7 @@ class Ahead:
     def __init__(self, folder: Path) -> None:
         self.unswept = 0
         self._folder = folder
+        self._pace: float | None = None
         self._sent: deque[Question] = deque()
         self._bytes = 0
 
@@ -82,6 +86,19 @@ class Ahead:
         taken = self._sent.popleft()
         self._bytes -= taken.size
         return taken
+
+    def took(self, seconds: float) -> None:
+        """One more document was read. The pace follows a shorter one at once: a child that has nothing left
+        to do costs more than a look too many."""
+        pace = seconds if self._pace is None else self._pace
+        self._pace = min(seconds, pace + (seconds - pace) / 4)
+
+    @property
+    def gather_s(self) -> float:
+        """For how long answers may gather, until the child is about half through what it has; 0 for few."""
+        if self._pace is None or len(self._sent) < WORTH_GATHERING:
+            return 0.0
+        return min(self._pace * len(self._sent) / 2, LONGEST_GATHERING_S)
 
     @property
     def wants_more(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -21,9 +22,9 @@ _MODULE: Final = "services.worker.engines.child"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.25
 _READ_AT_ONCE: Final = 256 * 1024
-_NAP_S: Final = 0.008
-_WORTH_A_NAP: Final = 4
-"""So many documents must follow: the child has work for longer than the nap."""
+_PIPE_BYTES: Final = 256 * 1024
+"""What each of its pipes holds, where the system has a call for it and allows it: a full one stops the child,
+or wakes its parent. A system has some 64 MiB for all pipes of a user."""
 _UNASKED_S: Final = 5.0
 """How long a child may work on what was sent ahead while nobody waits for an answer."""
 _STDERR_KEPT: Final = 8 * 1024
@@ -81,6 +82,7 @@ class Child:
         self._cause: Cause | None = None
         self._peak = 0
         self._pump = asyncio.create_task(self._keep_stderr())
+        self._widen_pipes()
 
     @classmethod
     async def start(
@@ -133,28 +135,31 @@ class Child:
         return self._resident.bytes()
 
     async def ask(
-        self, question: bytes, limits: SandboxLimits, *, behind: bytes = b"", following: int = 0
+        self, question: bytes, limits: SandboxLimits, *, behind: bytes = b"", gather_s: float = 0.0
     ) -> Answer | Ended:
-        """Its answer to one question, or how it ended. `behind` are the questions of so many `following`
-        documents, which it may begin at once; their answers are fetched with `answer`, in that order."""
+        """Its answer to one question, or how it ended. `behind` are the questions of the documents that
+        follow, which it may begin at once; their answers are fetched with `answer`, in that order."""
         self._stderr.clear()
         self.send(question + behind)
-        return await self.answer(limits, following=following)
+        return await self.answer(limits, following=bool(behind), gather_s=gather_s)
 
     def send(self, questions: bytes) -> None:
         """Give it questions whose answers somebody will fetch. Whoever calls bounds what is under way: it is
         never waited for the pipe, so a child that waits until its answer is taken stops nobody."""
         self._in.write(questions)
 
-    async def answer(self, limits: SandboxLimits, *, following: int = 0) -> Answer | Ended:
+    async def answer(
+        self, limits: SandboxLimits, *, following: bool = False, gather_s: float = 0.0
+    ) -> Answer | Ended:
         """The answer to the earliest question without one, or how the child ended. Kills it when it goes over
-        a limit. The time counts from here, when the child has begun at the latest."""
+        a limit. The time counts from here, when the child has begun at the latest. `following`: there are
+        more questions; their answers may gather in the pipe for `gather_s`."""
         self._peak = 0
         self._stop_unasked()
         # A timer and not a task that waits beside this one: most documents are read before the first look.
         watch = _Watch(lambda late: self._look(limits, Cause.WALL if late else None), limits.wall_s)
         try:
-            answer = await self._answer(nap=following >= _WORTH_A_NAP)
+            answer = await self._answer(gather_s)
         finally:
             watch.cancel()
         if following and self.alive:
@@ -206,13 +211,13 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _answer(self, *, nap: bool = False) -> Answer | None:
+    async def _answer(self, gather_s: float = 0.0) -> Answer | None:
         """One whole answer; None when there is none to come."""
         try:
             while (answer := self._answers.take()) is None:
-                if nap and not self._has_come():
-                    await self._nap()
-                nap = False
+                if gather_s and not self._has_come():
+                    await self._gather(gather_s)
+                gather_s = 0.0
                 if not (piece := await self._out.read(_READ_AT_ONCE)):
                     return None
                 self._answers.feed(piece)
@@ -221,14 +226,20 @@ class Child:
             return None
         return answer
 
-    async def _nap(self) -> None:
-        """Let answers gather in the pipe: being woken costs more than taking one."""
+    async def _gather(self, seconds: float) -> None:
+        """Let answers come together in the pipe: being woken costs more than taking one."""
         pipe = self._transport().get_pipe_transport(1)
         pipe.pause_reading()
         try:
-            await asyncio.sleep(_NAP_S)
+            await asyncio.sleep(seconds)
         finally:
             pipe.resume_reading()
+
+    def _widen_pipes(self) -> None:
+        for descriptor in (0, 1):
+            pipe = self._transport().get_pipe_transport(descriptor).get_extra_info("pipe")
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def _has_come(self) -> bool:
         # Private: nothing else tells without waiting.

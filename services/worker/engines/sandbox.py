@@ -1,10 +1,10 @@
 """Reads untrusted documents in a killable child process (design section 5, protocol rule 26).
 
 One warm child serves many documents of one project, one at a time; it may have the next small ones before
-their turn (decision 42). It is replaced after it was killed or went
-over a cap, when it has had as many documents and worked as long as `SandboxLimits` say, when it has grown,
-and when the project changes. A crash or a bomb ends one document with a code, never the worker. A child that
-somebody else kills costs its document nothing but time, unless the next one dies the same way.
+their turn (decision 42). It is replaced after it was killed or went over a cap, when it has had as many
+documents and worked as long as `SandboxLimits` say, when it has grown, and when the project changes. A crash
+or a bomb ends one document with a code, never the worker. A child that somebody else kills costs its document
+nothing but time, unless the next one dies the same way.
 """
 
 import asyncio
@@ -162,6 +162,7 @@ class Sandbox:
             else:
                 verdict, result = await self._answer_of(child, request, ahead)
             keep, seconds = not verdict.child_is_lost and child.alive, verdict.seconds
+            self._ahead.took(seconds)
             used = used or bool(self._ahead)
         finally:
             child.worked_s += max(seconds, time.perf_counter() - began)
@@ -182,7 +183,7 @@ class Sandbox:
         asked = self._ahead.take()
         if more := self._more(child, ahead):
             child.send(more)
-        reply = await child.answer(self._limits, following=len(self._ahead))
+        reply = await child.answer(self._limits, following=bool(self._ahead), gather_s=self._ahead.gather_s)
         return self._judged(child, asked, reply)
 
     def _more(self, child: Child, ahead: Iterable[ParseRequest]) -> bytes:
@@ -217,7 +218,7 @@ class Sandbox:
     ) -> tuple[Verdict, Path | bytes | None]:
         asked, packed = question(child.folder, request, path, content)
         behind = self._more(child, ahead)
-        reply = await child.ask(packed, self._limits, behind=behind, following=len(self._ahead))
+        reply = await child.ask(packed, self._limits, behind=behind, gather_s=self._ahead.gather_s)
         return self._judged(child, asked, reply)
 
     def _judged(

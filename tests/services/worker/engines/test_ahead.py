@@ -7,7 +7,14 @@ from random import Random
 
 import pytest
 
-from services.worker.engines.ahead import MOST_AHEAD, MOST_BYTES_AHEAD, MOST_UNSWEPT, Ahead
+from services.worker.engines.ahead import (
+    LONGEST_GATHERING_S,
+    MOST_AHEAD,
+    MOST_BYTES_AHEAD,
+    MOST_UNSWEPT,
+    WORTH_GATHERING,
+    Ahead,
+)
 from services.worker.engines.answers import LONGEST_LINE, Answer, Answers, Babble
 from services.worker.engines.port import MOST_BEHIND_AN_ANSWER, ParseRequest
 
@@ -136,3 +143,22 @@ def test_what_can_be_no_answer_is_not_waited_for(came: bytes) -> None:
     answers.feed(came)
     with pytest.raises(Babble):
         answers.take()
+
+
+def test_answers_gather_until_half_of_what_is_ahead_is_read(
+    documents: list[ParseRequest], tmp_path: Path
+) -> None:
+    good = [each for each in documents if may_go(each) and each.path.stat().st_size < 1_000][:40]
+    queue = Ahead(tmp_path)
+    queue.more(good)
+    assert queue.gather_s == 0.0, "nothing was read yet: nobody knows how long it takes"
+    queue.took(0.002)
+    assert queue.gather_s == pytest.approx(0.001 * MOST_AHEAD)
+    for _ in range(30):
+        queue.took(60.0)
+    assert queue.gather_s == LONGEST_GATHERING_S
+    queue.took(0.002)
+    assert queue.gather_s == pytest.approx(0.001 * MOST_AHEAD), "after a short one soon"
+    while len(queue) >= WORTH_GATHERING:
+        queue.take()
+    assert queue.gather_s == 0.0

@@ -199,15 +199,15 @@ async def test_when_a_run_is_ended_what_is_ahead_goes_with_it(bad: Bad, tmp_path
 
 
 async def test_a_cancel_while_answers_gather(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_NAP_S", 20.0)
     reader = bad()
     requests = several(reader, 12)
-    run = asyncio.create_task(run_all(reader, requests))
-    await asyncio.sleep(0.5)
-    run.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await run
-    monkeypatch.setattr(process, "_NAP_S", 0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead.Ahead, "gather_s", 20.0)
+        run = asyncio.create_task(run_all(reader, requests))
+        await asyncio.sleep(0.5)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
     assert [text(end) for end in await run_all(reader, requests)] == [words_of(each) for each in requests]
 
 
