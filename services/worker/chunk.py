@@ -7,7 +7,7 @@ TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -16,6 +16,7 @@ from services.worker import results
 from services.worker.delivery import Delivery, trouble_of_ours
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
+from services.worker.following import following
 from services.worker.heart import Heart
 from services.worker.originals import OWNERS, NoOriginal, Original, bring, trouble_of
 from services.worker.runtime import Runtime
@@ -62,6 +63,8 @@ class ChunkRun:
         self._again_in = 1.0
         self._again_for: str | None = None
         self._in_file = self._broken_off = False
+        self._files: list[FileToRun] = []
+        self._number = 0
 
     async def run(self, files: list[FileToRun]) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
@@ -75,7 +78,8 @@ class ChunkRun:
             await self._delivery.close()
 
     async def _run_all(self, files: list[FileToRun]) -> None:
-        for file in files:
+        self._files = files
+        for self._number, file in enumerate(files):
             await self._heart.until_renewed()
             if self._runtime.stopping.is_set():
                 await self._give_back(0.0, None)
@@ -189,7 +193,13 @@ class ChunkRun:
         if self._extracting is not None:
             return await self._extracting.outcome(sandbox, file, fetched, project_id=project)
         request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
-        return await sandbox.run(request, project_id=project)
+        # A result that was left behind takes the place of a run: then it is not known which runs come.
+        ahead = () if self._may_be_lost else self._following()
+        return await sandbox.run(request, project_id=project, ahead=ahead)
+
+    def _following(self) -> Iterable[ParseRequest]:
+        in_place = self._runtime.resources.storage.in_place
+        return following(self._files, self._number, in_place, self._parameters)
 
     async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
         if not isinstance(outcome, Done):

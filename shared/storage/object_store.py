@@ -134,6 +134,11 @@ class ObjectStore:
             raise
         return target
 
+    def in_place(self, key: str) -> Path | None:
+        """Where `fetch` would find the blob if it is there, when the store is a folder; None when it would
+        have to be copied. Nobody looks."""
+        return None if self._folder is None else Path(f"{self._folder}/{key}")
+
     async def delete(self, key: str) -> None:
         """Remove it; a missing one is fine. A URL is nobody's key here: `ValueError`."""
         if "://" in key:

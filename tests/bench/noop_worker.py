@@ -10,6 +10,7 @@ the product, which has no setting for this.
 import argparse
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ class Nothing:
         self._takes_s = float(os.environ.get("BENCH_FILE_S", "0"))
         self._result = _Gone("/nonexistent/result")
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Outcome:
         if self._takes_s:
             await asyncio.sleep(self._takes_s)
         return Done(None, None, False, 1, "no-op", self._result, self._takes_s)

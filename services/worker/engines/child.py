@@ -4,6 +4,9 @@ none.
 One JSON line in on the first stdin is one document; one JSON line out on the first stdout is its answer. The
 bytes of a small document come behind its line; those of a small result go behind its answer, which begins
 with their number. Larger ones are files in the working folder. The end of stdin is the end of the child.
+
+More documents may wait in stdin. Each is answered before the next is looked at, so an answer never waits for
+a document that hangs, and whoever finds this process dead knows by the answers at which one it was.
 """
 
 import errno
@@ -13,6 +16,7 @@ import json
 import mimetypes
 import os
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +35,7 @@ _TROUBLE_OF_OURS: Final = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 )
 _PDF: Final = b"%PDF-"
+_READ_AT_ONCE: Final = 64 * 1024
 _BY_RULES: Final = (
     "Values were found by rules: labels, layout, tables and patterns of the text. No model looked at it; "
     "what the rules do not find is null."
@@ -53,10 +58,11 @@ def main(settings: dict[str, Any]) -> None:
         request = json.loads(line)
         given = request["given"]
         content = None if given is None else requests.read(given)
+        began = time.perf_counter()
         limiting.start_of_file(limits)
         answer, packed = _serve(request, content, engines, limits)
         limiting.end_of_file()
-        _answer(answers, {"id": request["id"], **answer}, packed)
+        _answer(answers, {"id": request["id"], "seconds": time.perf_counter() - began, **answer}, packed)
 
 
 def _own_code(engines: Mapping[str, str]) -> list[str]:
@@ -73,7 +79,8 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+    # Several small documents may wait in the pipe: they are taken at once.
+    return os.fdopen(requests, "rb", _READ_AT_ONCE), os.fdopen(answers, "wb")
 
 
 def _answer(answers: BinaryIO, answer: dict[str, Any], packed: bytes = b"") -> None:

@@ -5,7 +5,7 @@ Two sides meet here. Outside, the worker sees `Sandboxed`: a request in, an outc
 bad document. Inside the sandboxed child, each engine module is an `Engine`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -38,7 +38,7 @@ class Done:
     """The document has its end: `code` None is success. `message` is safe to show. `retryable` says that
     the same document might end otherwise another time. `result` is what a `.json.zst` file holds: the bytes
     of a small one, else a file that the receiver moves or uploads and then deletes; it stays valid until the
-    sandbox is closed. `seconds` is wall time."""
+    sandbox is closed. `seconds` is wall time, of the reader alone when it read ahead."""
 
     code: FailureCode | None
     message: str | None
@@ -71,9 +71,14 @@ Outcome = Done | Again | Infra
 class Sandboxed(Protocol):
     """Reads untrusted documents, one at a time."""
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Outcome:
         """Read one document. Raises nothing for what a document can do. Cancelling it kills the reader; the
-        next `run` works."""
+        next `run` works.
+
+        `ahead` are the requests that will probably follow, in their order, taken only as far as they are
+        wanted. Some may be read before they are asked for; each has its outcome from its own `run`."""
         ...
 
     async def kill(self) -> None:

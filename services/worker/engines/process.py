@@ -1,7 +1,8 @@
-"""One sandboxed child as its parent holds it: start, one exchange at a time under watch, end."""
+"""One sandboxed child as its parent holds it: start, one answer at a time under watch, end."""
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -13,15 +14,19 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from services.worker.engines import scratch
+from services.worker.engines.answers import Answer, Answers, Babble
 from services.worker.engines.limits import Resident, SandboxLimits
-from services.worker.engines.port import MOST_BEHIND_AN_ANSWER
 from services.worker.engines.version import engine_version
 
 _MODULE: Final = "services.worker.engines.child"
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _LOOK_EVERY_S: Final = 0.25
-_LONGEST_ANSWER: Final = 64 * 1024
-_LONGEST_SIZE: Final = 9
+_READ_AT_ONCE: Final = 256 * 1024
+_PIPE_BYTES: Final = 256 * 1024
+"""What each of its pipes holds, where the system has a call for it and allows it: a full one stops the child,
+or wakes its parent. A system has some 64 MiB for all pipes of a user."""
+_UNASKED_S: Final = 5.0
+"""How long a child may work on what was sent ahead while nobody waits for an answer."""
 _STDERR_KEPT: Final = 8 * 1024
 _END_WITHIN_S: Final = 10.0
 
@@ -51,14 +56,6 @@ class Ended:
     stderr: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A line, and what came behind it: a packed result, or nothing."""
-
-    line: bytes
-    packed: bytes
-
-
 class Child:
     """Use `start`. Not safe for two exchanges at once."""
 
@@ -79,10 +76,13 @@ class Child:
         self._in = cast(asyncio.StreamWriter, process.stdin)
         self._out = cast(asyncio.StreamReader, process.stdout)
         self._err = cast(asyncio.StreamReader, process.stderr)
+        self._answers = Answers()
+        self._unasked: _Watch | None = None
         self._stderr = bytearray()
         self._cause: Cause | None = None
         self._peak = 0
         self._pump = asyncio.create_task(self._keep_stderr())
+        self._widen_pipes()
 
     @classmethod
     async def start(
@@ -104,18 +104,18 @@ class Child:
             cwd=folder,
             env=_environment(folder),
             start_new_session=True,
-            limit=_LONGEST_ANSWER,
+            limit=_READ_AT_ONCE,
         )
         child = cls(process, folder, project_id)
         try:
             async with asyncio.timeout(limits.start_s):
-                hello = await child._line()
+                hello = await child._answer()
         except TimeoutError:
-            hello = b""
+            hello = None
         except BaseException:
             await asyncio.shield(child.end())
             raise
-        if b'"ready": true' not in hello:
+        if hello is None or b'"ready": true' not in hello.line:
             await child.end()
             raise StartFailed(f"the sandbox child did not start: {child.stderr[-500:] or 'no reason given'}")
         return child
@@ -135,21 +135,36 @@ class Child:
         return self._resident.bytes()
 
     async def ask(
-        self, request: Mapping[str, Any], limits: SandboxLimits, content: bytes = b""
+        self, question: bytes, limits: SandboxLimits, *, behind: bytes = b"", gather_s: float = 0.0
     ) -> Answer | Ended:
-        """Its answer to one request, behind which `content` is sent, or how it ended. Kills it when it goes
-        over a limit."""
+        """Its answer to one question, or how it ended. `behind` are the questions of the documents that
+        follow, which it may begin at once; their answers are fetched with `answer`, in that order."""
         self._stderr.clear()
+        self.send(question + behind)
+        return await self.answer(limits, following=bool(behind), gather_s=gather_s)
+
+    def send(self, questions: bytes) -> None:
+        """Give it questions whose answers somebody will fetch. Whoever calls bounds what is under way: it is
+        never waited for the pipe, so a child that waits until its answer is taken stops nobody."""
+        self._in.write(questions)
+
+    async def answer(
+        self, limits: SandboxLimits, *, following: bool = False, gather_s: float = 0.0
+    ) -> Answer | Ended:
+        """The answer to the earliest question without one, or how the child ended. Kills it when it goes over
+        a limit. The time counts from here, when the child has begun at the latest. `following`: there are
+        more questions; their answers may gather in the pipe for `gather_s`."""
         self._peak = 0
+        self._stop_unasked()
         # A timer and not a task that waits beside this one: most documents are read before the first look.
-        watch = _Watch(lambda late: self._look(limits, late=late), limits.wall_s)
+        watch = _Watch(lambda late: self._look(limits, Cause.WALL if late else None), limits.wall_s)
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self._in.write(b"%s\n%s" % (json.dumps(request).encode(), content))
-                await self._in.drain()
-            answer = await self._answer()
+            answer = await self._answer(gather_s)
         finally:
             watch.cancel()
+        if following and self.alive:
+            # It is at the next one already, and is looked after also when nobody comes for that.
+            self._unasked = _Watch(lambda late: self._look_unasked(limits, late=late), _UNASKED_S)
         return answer or await self._death()
 
     def kill(self, cause: Cause) -> None:
@@ -160,19 +175,30 @@ class Child:
     async def end(self) -> None:
         """Kill it, wait for it, delete its folder."""
         self.kill(Cause.STOPPED)
+        self._stop_unasked()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_WITHIN_S):
                 await self._process.wait()
         self._pump.cancel()
         self._resident.close()
-        # Private, but the only way to give the pipes back while a stray grandchild still holds them.
-        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        # Also while a stray grandchild still holds them.
+        self._transport().close()
         scratch.remove(self.folder)
 
-    def _look(self, limits: SandboxLimits, *, late: bool) -> None:
+    def _stop_unasked(self) -> None:
+        if self._unasked is not None:
+            self._unasked.cancel()
+            self._unasked = None
+
+    def _look_unasked(self, limits: SandboxLimits, *, late: bool) -> None:
+        self._look(limits, Cause.STOPPED if late else None)
+        if not self.alive:
+            self._stop_unasked()
+
+    def _look(self, limits: SandboxLimits, too_late: Cause | None) -> None:
         self._peak = max(self._peak, self.resident())
-        if late:
-            self.kill(Cause.WALL)
+        if too_late is not None:
+            self.kill(too_late)
         elif self._peak > limits.memory_bytes:
             self.kill(Cause.MEMORY)
         elif scratch.size_of(self.folder) > limits.written_bytes + self.given_bytes:
@@ -185,28 +211,43 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _line(self) -> bytes:
-        """One whole line; empty when there is none to come."""
+    async def _answer(self, gather_s: float = 0.0) -> Answer | None:
+        """One whole answer; None when there is none to come."""
         try:
-            line = await self._out.readline()
-        except ValueError:
+            while (answer := self._answers.take()) is None:
+                if gather_s and not self._has_come():
+                    await self._gather(gather_s)
+                gather_s = 0.0
+                if not (piece := await self._out.read(_READ_AT_ONCE)):
+                    return None
+                self._answers.feed(piece)
+        except Babble:
             self.kill(Cause.BABBLE)
-            return b""
-        return line if line.endswith(b"\n") else b""
+            return None
+        return answer
 
-    async def _answer(self) -> Answer | None:
-        """One whole answer; None when there is none to come. What is no answer is handed on as it is: whoever
-        judges it finds no sense in it."""
-        size, space, line = (whole := await self._line()).partition(b" ")
-        if not whole or not space or not size.isdigit() or len(size) > _LONGEST_SIZE:
-            return Answer(whole, b"") if whole else None
-        if int(size) > MOST_BEHIND_AN_ANSWER:
-            self.kill(Cause.BABBLE)
-            return None
+    async def _gather(self, seconds: float) -> None:
+        """Let answers come together in the pipe: being woken costs more than taking one."""
+        pipe = self._transport().get_pipe_transport(1)
+        pipe.pause_reading()
         try:
-            return Answer(line, await self._out.readexactly(int(size)) if int(size) else b"")
-        except asyncio.IncompleteReadError:
-            return None
+            await asyncio.sleep(seconds)
+        finally:
+            pipe.resume_reading()
+
+    def _widen_pipes(self) -> None:
+        for descriptor in (0, 1):
+            pipe = self._transport().get_pipe_transport(descriptor).get_extra_info("pipe")
+            with contextlib.suppress(OSError, AttributeError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def _has_come(self) -> bool:
+        # Private: nothing else tells without waiting.
+        return bool(self._out._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _transport(self) -> Any:
+        # Private, but the only way to its pipes.
+        return self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
 
     async def _death(self) -> Ended:
         with contextlib.suppress(TimeoutError):

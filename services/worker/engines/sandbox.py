@@ -1,29 +1,30 @@
 """Reads untrusted documents in a killable child process (design section 5, protocol rule 26).
 
-One warm child serves many documents of one project, one at a time. It is replaced after it was killed or went
-over a cap, when it has had as many documents and worked as long as `SandboxLimits` say, when it has grown,
-and when the project changes. A crash or a bomb ends one document with a code, never the worker. A child that
-somebody else kills costs its document nothing but time, unless the next one dies the same way.
+One warm child serves many documents of one project, one at a time; it may have the next small ones before
+their turn (decision 42). It is replaced after it was killed or went over a cap, when it has had as many
+documents and worked as long as `SandboxLimits` say, when it has grown, and when the project changes. A crash
+or a bomb ends one document with a code, never the worker. A child that somebody else kills costs its document
+nothing but time, unless the next one dies the same way.
 """
 
 import asyncio
 import contextlib
-import os
-import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from services.worker.engines import scratch, verdicts
+from services.worker.engines.ahead import Ahead, Question, content_of, question
+from services.worker.engines.answers import Answer
 from services.worker.engines.limits import SandboxLimits
-from services.worker.engines.port import MOST_BEHIND_A_REQUEST, Again, Done, Infra, Outcome, ParseRequest
-from services.worker.engines.process import Answer, Cause, Child, StartFailed
+from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
+from services.worker.engines.process import Cause, Child, Ended, StartFailed
 from services.worker.engines.verdicts import Verdict
 from shared.jobs.codes import FailureCode
-from shared.jobs.result import SUFFIX
 from shared.telemetry import logger
 
 ENGINES: Final[Mapping[str, str]] = MappingProxyType(
@@ -64,18 +65,24 @@ class Sandbox:
         self._turn = asyncio.Lock()
         self._scratch: scratch.Scratch | None = None
         self._child: Child | None = None
+        self._ahead = Ahead(Path())
+        self._alone_for = 0
+        """So many runs send nothing ahead: a child was lost with as many documents."""
         self._busy = self._stopped = self._closed = False
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Outcome:
         """Read one document; a second call waits for the first. Never raises for what a document does.
-        Cancelling kills the child; the next call starts another."""
+        Cancelling kills the child; the next call starts another. What follows is read `ahead` as far as it is
+        small PDFs; when something else is asked for then, that was for nothing, and another child starts."""
         async with self._turn:
             if self._closed:
                 return Infra("the sandbox is closed")
             started = time.perf_counter()
             self._busy, self._stopped = True, False
             try:
-                return await self._run(request, project_id, started)
+                return await self._run(request, project_id, self._allowed(ahead), started)
             except StartFailed as error:
                 return Infra(str(error))
             except OSError as error:
@@ -101,12 +108,21 @@ class Sandbox:
                 self._scratch.close()
                 self._scratch = None
 
-    async def _run(self, request: ParseRequest, project_id: str, started: float) -> Outcome:
+    def _allowed(self, ahead: Iterable[ParseRequest]) -> Iterable[ParseRequest]:
+        if not self._alone_for:
+            return ahead
+        self._alone_for -= 1
+        return ()
+
+    async def _run(
+        self, request: ParseRequest, project_id: str, ahead: Iterable[ParseRequest], started: float
+    ) -> Outcome:
         unexplained = 0
         while True:
-            child = await self._child_for(project_id)
-            fresh = child.served == 0
-            verdict, result = await self._exchange(child, request)
+            child = await self._child_for(request, project_id)
+            verdict, result = await self._exchange(child, request, ahead)
+            # From now on alone: only so it is known whose doing it is.
+            ahead = ()
             unexplained += verdict.unexplained
             if verdict.stopped or self._stopped:
                 if isinstance(result, Path):
@@ -114,8 +130,8 @@ class Sandbox:
                 return Again(0.0, "the reader was stopped")
             if verdict.infra is not None:
                 return Infra(verdict.infra)
-            if verdict.suspect and not fresh:
-                # A used child may have been damaged or filled by its last document: nobody is blamed for a
+            if verdict.suspect:
+                # A used child may have been damaged or filled by another document: nobody is blamed for a
                 # neighbour.
                 continue
             if verdict.unexplained and unexplained < _UNEXPLAINED_DEATHS:
@@ -128,31 +144,61 @@ class Sandbox:
                 pages=verdict.pages,
                 engine=verdict.engine,
                 result=result,
-                seconds=time.perf_counter() - started,
+                seconds=max(verdict.seconds, time.perf_counter() - started),
             )
 
-    async def _exchange(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | bytes | None]:
-        keep = False
+    async def _exchange(
+        self, child: Child, request: ParseRequest, ahead: Iterable[ParseRequest]
+    ) -> tuple[Verdict, Path | bytes | None]:
+        """One turn, and what becomes of the child. `suspect` is cleared where nobody else can be to blame."""
+        keep, seconds = False, 0.0
+        used = child.served > 0
         child.served += 1
+        self._ahead.unswept += 1
         began = time.perf_counter()
         try:
-            verdict, result = await self._answer_of(child, request)
-            keep = not verdict.child_is_lost and child.alive
+            if self._ahead:
+                verdict, result = await self._take_answer(child, ahead)
+            else:
+                verdict, result = await self._answer_of(child, request, ahead)
+            keep, seconds = not verdict.child_is_lost and child.alive, verdict.seconds
+            self._ahead.took(seconds)
+            used = used or bool(self._ahead)
         finally:
-            child.worked_s += time.perf_counter() - began
+            child.worked_s += max(seconds, time.perf_counter() - began)
             # Also when cancelled: what the child is doing now is of no more use to anybody.
             if not keep:
                 await asyncio.shield(self._drop_child())
-        if keep:
+        if keep and not self._ahead:
+            # Only now: the results of what it reads meanwhile may lie there.
             scratch.empty(str(child.folder))
-        return verdict, result
+            self._ahead.unswept = 0
+        return (verdict if used or not verdict.suspect else replace(verdict, suspect=False)), result
 
-    async def _answer_of(self, child: Child, request: ParseRequest) -> tuple[Verdict, Path | bytes | None]:
-        content = _content_of(request.path)
+    async def _take_answer(
+        self, child: Child, ahead: Iterable[ParseRequest]
+    ) -> tuple[Verdict, Path | bytes | None]:
+        """Of the document that was sent before its turn. It is exactly the one the child is at, or was at
+        when it died: each answer is written before the next document is looked at."""
+        asked = self._ahead.take()
+        if more := self._more(child, ahead):
+            child.send(more)
+        reply = await child.answer(self._limits, following=bool(self._ahead), gather_s=self._ahead.gather_s)
+        return self._judged(child, asked, reply)
+
+    def _more(self, child: Child, ahead: Iterable[ParseRequest]) -> bytes:
+        if not self._ahead.wants_more or self._stopped or not self._is_good(child, child.project_id):
+            return b""
+        return self._ahead.more(ahead)
+
+    async def _answer_of(
+        self, child: Child, request: ParseRequest, ahead: Iterable[ParseRequest]
+    ) -> tuple[Verdict, Path | bytes | None]:
+        content = content_of(request.path)
         if content is not None:
             # It may write them down for an engine that wants a file.
             child.given_bytes = len(content)
-            return await self._ask(child, request, request.path, content)
+            return await self._ask(child, request, request.path, content, ahead)
         child.given_bytes = 0
         if not child.wants_copies:
             verdict, result = await self._ask(child, request, request.path)
@@ -163,16 +209,29 @@ class Sandbox:
         return await self._ask_about_copy(child, request)
 
     async def _ask(
-        self, child: Child, request: ParseRequest, path: Path, content: bytes | None = None
+        self,
+        child: Child,
+        request: ParseRequest,
+        path: Path,
+        content: bytes | None = None,
+        ahead: Iterable[ParseRequest] = (),
     ) -> tuple[Verdict, Path | bytes | None]:
-        token = secrets.token_hex(8)
-        made = f"{child.folder}/{token}{SUFFIX}"
-        question = _question(token, request, path, made, None if content is None else len(content))
-        reply = await child.ask(question, self._limits, content or b"")
+        asked, packed = question(child.folder, request, path, content)
+        behind = self._more(child, ahead)
+        reply = await child.ask(packed, self._limits, behind=behind, gather_s=self._ahead.gather_s)
+        return self._judged(child, asked, reply)
+
+    def _judged(
+        self, child: Child, asked: Question, reply: Answer | Ended
+    ) -> tuple[Verdict, Path | bytes | None]:
         if isinstance(reply, Answer):
-            verdict = verdicts.of_answer(reply.line, expected_id=token)
+            within_s = time.perf_counter() - asked.made_at
+            verdict = verdicts.of_answer(reply.line, expected_id=asked.token, most_seconds=within_s)
         else:
             verdict = verdicts.of_death(reply, self._limits)
+            if reply.cause is Cause.WRITTEN and (self._ahead or self._ahead.unswept > 1):
+                # The folder was not emptied before this document, and may be filled by the one after it.
+                verdict = replace(verdict, suspect=True)
         if verdict.code is FailureCode.ENGINE_ERROR or (verdict.child_is_lost and not verdict.stopped):
             log.warning(
                 "document failed in the sandbox", code=verdict.code, reply=str(reply)[:300], said=child.stderr
@@ -181,7 +240,7 @@ class Sandbox:
             return verdict, None
         if isinstance(reply, Answer) and reply.packed:
             return verdict, reply.packed
-        result = self._folders().take_result(Path(made), most_bytes=self._limits.written_bytes)
+        result = self._folders().take_result(Path(asked.made), most_bytes=self._limits.written_bytes)
         return (verdict, result) if result else (verdicts.nothing_there(), None)
 
     async def _ask_about_copy(
@@ -203,15 +262,19 @@ class Sandbox:
         copy.chmod(0o600)
         return await self._ask(child, request, copy)
 
-    async def _child_for(self, project_id: str) -> Child:
+    async def _child_for(self, request: ParseRequest, project_id: str) -> Child:
         child = self._child
-        if child is not None and self._is_good(child, project_id):
-            return child
+        if child is not None:
+            if not self._ahead and self._is_good(child, project_id):
+                return child
+            if child.alive and child.project_id == project_id and self._ahead.is_next(request):
+                return child
         await self._drop_child()
         folder = self._folders().work_folder()
         self._child = await Child.start(
             folder, project_id=project_id, limits=self._limits, engines=self._engines
         )
+        self._ahead = Ahead(folder)
         if self._stopped:
             self._child.kill(Cause.STOPPED)
         return self._child
@@ -236,37 +299,8 @@ class Sandbox:
 
     async def _drop_child(self) -> None:
         child, self._child = self._child, None
+        self._alone_for = max(self._alone_for, len(self._ahead))
+        self._ahead = Ahead(Path())
         if child is not None:
             with contextlib.suppress(OSError):
                 await child.end()
-
-
-def _content_of(path: Path) -> bytes | None:
-    """The bytes of a document that go through the pipe; None when it is too large for that, or cannot be
-    read, of which more is said elsewhere. Sooner read than a thread is asked to."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (PermissionError, FileNotFoundError):
-        return None
-    try:
-        size = os.fstat(handle).st_size
-        if size > MOST_BEHIND_A_REQUEST:
-            return None
-        # Whole at once, or it is a file that grows, or lies where reads come in parts.
-        found = os.read(handle, size + 1)
-        return found if len(found) == size else None
-    finally:
-        os.close(handle)
-
-
-def _question(token: str, request: ParseRequest, path: Path, made: str, given: int | None) -> dict[str, Any]:
-    return {
-        "id": token,
-        "path": str(path.absolute()),
-        "given": given,
-        "name": request.name,
-        "options": dict(request.options),
-        "parsed": request.parsed,
-        "extract": None if request.extract is None else dict(request.extract),
-        "result": made,
-    }

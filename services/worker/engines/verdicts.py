@@ -13,6 +13,7 @@ from shared.jobs.codes import FailureCode
 
 _LONGEST_MESSAGE: Final = 1000
 _MOST_PAGES: Final = 10_000_000
+_MOST_SECONDS: Final = 1e6
 _MEMORY_WORDS: Final = (
     "memory allocation of",
     "MemoryError",
@@ -61,13 +62,14 @@ class Verdict:
     """`infra` set: not the document's doing. `unreadable`: the child may not open the file.
     `child_is_lost`: use another one from now on. `suspect`: the child may have been damaged by an earlier
     document. `unexplained`: the child died of a signal that no limit of ours sends; it may have come from
-    outside."""
+    outside. `seconds`: how long the child says it took."""
 
     code: FailureCode | None = None
     message: str | None = None
     retryable: bool = False
     pages: int = 0
     engine: str = ""
+    seconds: float = 0.0
     infra: str | None = None
     unreadable: bool = False
     stopped: bool = False
@@ -87,8 +89,9 @@ class Verdict:
         )
 
 
-def of_answer(line: bytes, *, expected_id: str) -> Verdict:
-    """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol."""
+def of_answer(line: bytes, *, expected_id: str, most_seconds: float = _MOST_SECONDS) -> Verdict:
+    """The verdict in an answer; ENGINE_ERROR for one that breaks the protocol. It cannot have taken more than
+    `most_seconds`, whatever it says."""
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError):
@@ -99,12 +102,12 @@ def of_answer(line: bytes, *, expected_id: str) -> Verdict:
         return Verdict(infra=raw["infra"][:_LONGEST_MESSAGE], child_is_lost=True)
     if raw.get("unreadable") is True:
         return Verdict(unreadable=True)
-    return _checked(raw)
+    return _checked(raw, most_seconds)
 
 
-def _checked(raw: dict[str, Any]) -> Verdict:
+def _checked(raw: dict[str, Any], most_seconds: float) -> Verdict:
     code, message, retryable = raw.get("code"), raw.get("message"), raw.get("retryable")
-    pages, engine = raw.get("pages"), raw.get("engine")
+    pages, engine, seconds = raw.get("pages"), raw.get("engine"), raw.get("seconds", 0.0)
     if not (
         (code is None or (isinstance(code, str) and code in FailureCode.__members__))
         and (message is None or isinstance(message, str))
@@ -113,6 +116,9 @@ def _checked(raw: dict[str, Any]) -> Verdict:
         and isinstance(pages, int)
         and not isinstance(pages, bool)
         and 0 <= pages <= _MOST_PAGES
+        and isinstance(seconds, float)
+        # Neither of the words that are no number, NaN and Infinity.
+        and 0.0 <= seconds <= _MOST_SECONDS
     ):
         return _nonsense()
     known = None if code is None else FailureCode(code)
@@ -123,6 +129,7 @@ def _checked(raw: dict[str, Any]) -> Verdict:
         retryable=retryable,
         pages=pages,
         engine=engine[:100],
+        seconds=min(seconds, most_seconds),
         child_is_lost=lost,
         suspect=lost,
     )

@@ -26,7 +26,7 @@ class Asked(Slow):
         super().__init__()
         self.times = 0
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Done:
+    async def run(self, request: ParseRequest, **how: Any) -> Done:
         self.times += 1
         self.started.set()
         return Done(

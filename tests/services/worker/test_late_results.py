@@ -1,6 +1,7 @@
 """A holder that stores its result, is away, and comes back: the accepted bytes are its successor's."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ class Says:
         self._blob = folder / word
         self._word = word
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Done:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Done:
         self._blob.write_bytes(self._word.encode())
         return Done(
             code=None,

@@ -1,7 +1,7 @@
 """A holder that died between the blob of a result and its row: its successor does not read the file again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,11 @@ class Counting:
         self.asked = 0
         self._sandbox = Sandbox()
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Outcome:
         self.asked += 1
-        return await self._sandbox.run(request, project_id=project_id)
+        return await self._sandbox.run(request, project_id=project_id, ahead=ahead)
 
     async def kill(self) -> None:
         await self._sandbox.kill()

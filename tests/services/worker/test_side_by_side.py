@@ -1,7 +1,7 @@
 """One bell, several hands: work that waits for a model overlaps, and every hand obeys stops and fences."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ class Waiting:
         self.most = 0
         self.go = asyncio.Event()
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:
+    async def run(
+        self, request: ParseRequest, *, project_id: str, ahead: Iterable[ParseRequest] = ()
+    ) -> Outcome:
         self.inside += 1
         self.most = max(self.most, self.inside)
         try:

@@ -40,7 +40,7 @@ class Slow:
         self.started = asyncio.Event()
         self.broken_off = False
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Done:
+    async def run(self, request: ParseRequest, **how: Any) -> Done:
         self.started.set()
         try:
             await asyncio.sleep(60)
@@ -59,7 +59,7 @@ class Slow:
 class Broken(Slow):
     """A sandbox that cannot start."""
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Infra:  # type: ignore[override]
+    async def run(self, request: ParseRequest, **how: Any) -> Infra:  # type: ignore[override]
         return Infra("the sandbox cannot start")
 
 
@@ -160,10 +160,10 @@ class Picky(Slow):
         self._good = good
         self._bad = bad
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:  # type: ignore[override]
+    async def run(self, request: ParseRequest, **how: Any) -> Outcome:  # type: ignore[override]
         if request.name == self._bad:
             return Infra("no space left")
-        return await self._good.run(request, project_id=project_id)
+        return await self._good.run(request, **how)
 
 
 async def test_a_document_that_breaks_working_means_is_charged_and_fails_alone(runtime: Runtime) -> None:
@@ -234,10 +234,10 @@ class Unmounting(Slow):
         self._good = good
         self._folder = folder
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Outcome:  # type: ignore[override]
+    async def run(self, request: ParseRequest, **how: Any) -> Outcome:  # type: ignore[override]
         if self._folder.exists():
             self._folder.rename(self._folder.with_name("away"))
-        return await self._good.run(request, project_id=project_id)
+        return await self._good.run(request, **how)
 
 
 async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: Runtime) -> None:
@@ -256,10 +256,10 @@ async def test_a_storage_that_vanishes_under_a_document_blames_it_not(runtime: R
 class OutOfMemory(Broken):
     """A sandbox under which this process itself runs out of memory."""
 
-    async def run(self, request: ParseRequest, *, project_id: str) -> Infra:  # type: ignore[override]
+    async def run(self, request: ParseRequest, **how: Any) -> Infra:  # type: ignore[override]
         if request.name == "a.txt":
             raise MemoryError
-        return await super().run(request, project_id=project_id)
+        return await super().run(request, **how)
 
 
 async def test_a_worker_without_memory_blames_no_document(runtime: Runtime) -> None:

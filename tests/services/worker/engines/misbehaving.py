@@ -44,8 +44,24 @@ def hang(source: Source, options: Mapping[str, Any]) -> str:
     return "slept"
 
 
+def echo(source: Source, options: Mapping[str, Any]) -> str:
+    return source.path.read_text() if source.content is None else source.content.decode()
+
+
+def sleep(source: Source, options: Mapping[str, Any]) -> str:
+    time.sleep(options["seconds"])
+    return echo(source, options)
+
+
+def leave_a_file(source: Source, options: Mapping[str, Any]) -> str:
+    """Leave one, and say how many lay there."""
+    found = len(list(source.folder.iterdir()))
+    (source.folder / f"left-{served}").write_bytes(b"x" * options.get("bytes", 1))
+    return str(found)
+
+
 def hang_if_told(source: Source, options: Mapping[str, Any]) -> str:
-    text = source.path.read_text()
+    text = echo(source, options).removeprefix("%PDF-")
     return hang(source, options) if text == "hang" else text
 
 
@@ -250,6 +266,9 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
     for deed in (
         read,
         pid,
+        echo,
+        sleep,
+        leave_a_file,
         hang,
         hang_if_told,
         nap,

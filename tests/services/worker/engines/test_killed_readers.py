@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.worker.engines import process
+from services.worker.engines.answers import Answer
 from services.worker.engines.port import Done, ParseRequest
 from services.worker.engines.process import Child
 from shared.jobs.codes import FailureCode
@@ -69,9 +70,9 @@ async def test_a_document_that_crashes_its_reader_is_tried_twice(
     asked: list[int] = []
     ask = Child.ask
 
-    async def counted(child: Child, *about: Any) -> process.Answer | process.Ended:
+    async def counted(child: Child, *about: Any, **more: Any) -> Answer | process.Ended:
         asked.append(child._process.pid)
-        return await ask(child, *about)
+        return await ask(child, *about, **more)
 
     monkeypatch.setattr(Child, "ask", counted)
     outcome = await reader.done(b"words", "a.txt", do="crash")

@@ -39,6 +39,11 @@ def test_a_good_answer() -> None:
         {"pages": 10**9},
         {"pages": True},
         {"engine": None},
+        {"seconds": -0.1},
+        {"seconds": "1"},
+        {"seconds": 1e7},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
     ],
 )
 def test_an_answer_of_the_wrong_shape_costs_the_child(change: dict[str, object]) -> None:
@@ -50,6 +55,11 @@ def test_an_answer_of_the_wrong_shape_costs_the_child(change: dict[str, object])
 @pytest.mark.parametrize("raw", [b"", b"\n", b"null\n", b"[]\n", b"\xff\n", b"[" * 50_000 + b"\n"])
 def test_an_answer_that_is_none_costs_the_child(raw: bytes) -> None:
     assert of_answer(raw, expected_id="t").code is FailureCode.ENGINE_ERROR
+
+
+def test_no_more_seconds_are_believed_than_went_by() -> None:
+    assert of_answer(line(seconds=0.25), expected_id="t", most_seconds=0.5).seconds == 0.25
+    assert of_answer(line(seconds=900.0), expected_id="t", most_seconds=0.5).seconds == 0.5
 
 
 def test_out_of_memory_costs_the_child() -> None:
@@ -129,8 +139,8 @@ REMARKS: dict[str, Any] = {
 
 
 def test_a_success_has_pages_and_an_engine_and_no_remark() -> None:
-    assert Verdict(pages=3, engine="e").is_success
-    assert {one.name for one in fields(Verdict)} == {"pages", "engine", *REMARKS}
+    assert Verdict(pages=3, engine="e", seconds=0.5).is_success
+    assert {one.name for one in fields(Verdict)} == {"pages", "engine", "seconds", *REMARKS}
 
 
 @pytest.mark.parametrize("name", REMARKS)
