@@ -83,7 +83,7 @@ def _how(figures: Sequence[Told]) -> str:
     free = [value for one in figures for value in one["conditions"].get("cores_free_before", [])]
     words = (
         "`make bench` measures these, writes `build/bench.json`, and this page from it; `QUICK=1` takes five"
-        ' minutes instead of thirty, `BENCH="a b"` chooses. Do not compare seconds of two machines: compare'
+        ' minutes instead of forty, `BENCH="a b"` chooses. Do not compare seconds of two machines: compare'
         " ratios, which are taken within one round of one run. A value is the median, in brackets are the"
         f" least, the greatest and the number of runs. Measured on {_list(days)} with {_list(cores)} cores,"
         " which servers, workers and clients share."
