@@ -20,7 +20,7 @@ help: ## this text
 	@echo "make test  takes ARGS='-k name', PROCESSES=3 (0: one, and in this process)"
 	@echo "make chaos takes SEEDS='1 2 3'"
 	@echo "make fuzz  takes SEEDS='1 2 3', EXAMPLES=50 (requests an operation, about)"
-	@echo "make bench takes BENCH='a b' (figures; default: all but long), QUICK=1 (five minutes instead of thirty)"
+	@echo "make bench takes BENCH='a b' (figures; default: all but long), QUICK=1 (five minutes instead of forty)"
 	@echo "all take PYTHON=/path/to/python for the first install; more commands: $(BIN)/batchmill --help"
 
 run: $(RUNTIME) ## process every file of DIR (default: the samples) and save the results in OUT
