@@ -63,23 +63,23 @@ class ChunkRun:
         self._again_in = 1.0
         self._again_for: str | None = None
         self._in_file = self._broken_off = False
-        self._files: list[FileToRun] = []
+        self._files = assignment.files
         self._number = 0
 
-    async def run(self, files: list[FileToRun]) -> None:
+    async def run(self) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
         self._task = cast("asyncio.Task[None]", asyncio.current_task())
         watcher = asyncio.create_task(self._break_in_time())
         try:
-            await self._run_all(files)
+            await self._run_all()
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
             await self._delivery.close()
 
-    async def _run_all(self, files: list[FileToRun]) -> None:
-        self._files = files
-        for self._number, file in enumerate(files):
+    async def _run_all(self) -> None:
+        for number, file in enumerate(self._files):
+            self._number = number
             await self._heart.until_renewed()
             if self._runtime.stopping.is_set():
                 await self._give_back(0.0, None)
@@ -324,7 +324,7 @@ async def run_chunk(runtime: Runtime, assignment: Assignment) -> None:
     """Run a taken chunk to its close, its release, or the loss of its fence."""
     async with Heart(runtime.beats.unit_of_work, assignment.chunk) as heart:
         await _ring_when_low(runtime, assignment.chunk)
-        await ChunkRun(runtime, assignment, heart).run(assignment.files)
+        await ChunkRun(runtime, assignment, heart).run()
 
 
 async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:

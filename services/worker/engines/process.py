@@ -236,9 +236,11 @@ class Child:
             pipe.resume_reading()
 
     def _widen_pipes(self) -> None:
+        if not hasattr(fcntl, "F_SETPIPE_SZ"):
+            return
         for descriptor in (0, 1):
             pipe = self._transport().get_pipe_transport(descriptor).get_extra_info("pipe")
-            with contextlib.suppress(OSError, AttributeError):
+            with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def _has_come(self) -> bool:

@@ -11,7 +11,6 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 from sqlalchemy import text
 
-from services.worker.engines.process import Child
 from services.worker.engines.sandbox import Sandbox
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
@@ -35,20 +34,6 @@ async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime
         await worker_service.enlist(uow, runtime.worker_id, queues=["parse"], slots=1)
     yield runtime
     await runtime.sandbox.close()
-
-
-@pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many documents were not ahead of their turn."""
-    pids: list[int] = []
-    ask = Child.ask
-
-    async def counted(child: Child, *about: Any, **more: Any) -> Any:
-        pids.append(child._process.pid)
-        return await ask(child, *about, **more)
-
-    monkeypatch.setattr(Child, "ask", counted)
-    return pids
 
 
 def page(words: str) -> bytes:
@@ -119,7 +104,7 @@ async def words_of(runtime: Runtime, job: Any) -> str:
     return text_full(decode(await runtime.resources.storage.read(job.result_key)))
 
 
-async def test_each_file_has_its_own_result(runtime: Runtime, tenant: Tenant, turns: list[int]) -> None:
+async def test_each_file_has_its_own_result(runtime: Runtime, tenant: Tenant, asked: list[int]) -> None:
     contents = {f"{number}.pdf": page(f"The words of number {number}.") for number in range(COUNT)}
     contents["7.pdf"] = b"%PDF-1.7 and no more, in the middle of them"
     jobs = await run(runtime, await open_batch(runtime, tenant, contents), tenant)
@@ -130,9 +115,9 @@ async def test_each_file_has_its_own_result(runtime: Runtime, tenant: Tenant, tu
         assert job.status == "COMPLETED"
         assert f"number {name.removesuffix('.pdf')}." in await words_of(runtime, job)
         assert job.seconds > 0
-    assert len(set(turns)) == 1
+    assert len(set(asked)) == 1
     # The first of each chunk, and few are there.
-    assert 0 < len(turns) <= COUNT // 4
+    assert 0 < len(asked) <= COUNT // 4
 
 
 async def test_a_file_that_vanished_in_the_middle_is_its_own_failure(
@@ -150,7 +135,7 @@ async def test_a_file_that_vanished_in_the_middle_is_its_own_failure(
 
 
 async def test_readers_that_are_killed_all_the_time_fail_no_file(
-    runtime: Runtime, tenant: Tenant, turns: list[int]
+    runtime: Runtime, tenant: Tenant, asked: list[int]
 ) -> None:
     contents = {f"{number}.pdf": page(f"In spite of all, number {number}.") for number in range(COUNT)}
     batch = await open_batch(runtime, tenant, contents)
@@ -158,7 +143,7 @@ async def test_readers_that_are_killed_all_the_time_fail_no_file(
     killed: set[int] = set()
     while not task.done() and len(killed) < 3:
         await asyncio.sleep(0.02)
-        if turns and turns[-1] not in killed and isinstance(runtime.sandbox, Sandbox):
+        if asked and asked[-1] not in killed and isinstance(runtime.sandbox, Sandbox):
             child = runtime.sandbox._child
             if child is not None and child.served > 1:
                 killed.add(child._process.pid)

@@ -84,7 +84,7 @@ async def a_lease_that_may_be_over(runtime: Runtime, monkeypatch: pytest.MonkeyP
     assert held is not None
     monkeypatch.setattr("services.worker.heart.LEASE_S", 0.0)
     async with Heart(runtime.unit_of_work, held.chunk) as heart:
-        run = asyncio.create_task(ChunkRun(runtime, held, heart).run(held.files))
+        run = asyncio.create_task(ChunkRun(runtime, held, heart).run())
         try:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(asked.started.wait(), 1.5)

@@ -5,14 +5,10 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from services.worker.engines import process
-from services.worker.engines.answers import Answer
 from services.worker.engines.port import Done, ParseRequest
-from services.worker.engines.process import Child
 from shared.jobs.codes import FailureCode
 from tests.services.worker.engines.conftest import Reader, is_gone, pid_in
 
@@ -62,19 +58,12 @@ async def test_a_document_whose_readers_are_killed_twice_fails(bad: Bad, tmp_pat
 
 @pytest.mark.parametrize("served_before", [0, 1])
 async def test_a_document_that_crashes_its_reader_is_tried_twice(
-    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served_before: int
+    bad: Bad, asked: list[int], served_before: int
 ) -> None:
     reader = bad()
     for _ in range(served_before):
         await reader.say("read")
-    asked: list[int] = []
-    ask = Child.ask
-
-    async def counted(child: Child, *about: Any, **more: Any) -> Answer | process.Ended:
-        asked.append(child._process.pid)
-        return await ask(child, *about, **more)
-
-    monkeypatch.setattr(Child, "ask", counted)
+    asked.clear()
     outcome = await reader.done(b"words", "a.txt", do="crash")
     assert (outcome.code, outcome.retryable) == (FailureCode.ENGINE_ERROR, False)
     assert "signal 11" in str(outcome.message)

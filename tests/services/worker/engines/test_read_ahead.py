@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from services.worker.engines import ahead, process
-from services.worker.engines.answers import Answer
 from services.worker.engines.port import Again, Done, Outcome, ParseRequest
-from services.worker.engines.process import Child
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import decode
 from tests.services.worker.engines.conftest import Reader, eventually, is_gone, pdf, pid_in
@@ -52,20 +50,6 @@ def text(outcome: Outcome) -> str:
 
 def words_of(request: ParseRequest) -> str:
     return request.path.read_text()
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Of each document that was not ahead of its turn, the process that was asked."""
-    pids: list[int] = []
-    ask = Child.ask
-
-    async def counted(child: Child, *about: Any, **more: Any) -> Answer | process.Ended:
-        pids.append(child._process.pid)
-        return await ask(child, *about, **more)
-
-    monkeypatch.setattr(Child, "ask", counted)
-    return pids
 
 
 async def test_each_has_its_own_result_and_most_were_ahead(bad: Bad, asked: list[int]) -> None:
