@@ -7,16 +7,17 @@ TAKEN chunk behind, whose lease ends within 15 s; files already flushed are not 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from services.worker import results
+from services.worker.courtesies import ring_when_low
 from services.worker.delivery import Delivery, trouble_of_ours
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
-from services.worker.following import following
+from services.worker.following import Requests
 from services.worker.heart import Heart
 from services.worker.originals import OWNERS, NoOriginal, Original, bring, trouble_of
 from services.worker.runtime import Runtime
@@ -25,7 +26,7 @@ from shared.jobs import limiting, running
 from shared.jobs.codes import FailureCode
 from shared.jobs.lifecycle import JobType
 from shared.jobs.recipe import recipe_of
-from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd, TakenChunk
+from shared.jobs.running import Assignment, FileToRun, Hand, JobEnd
 from shared.pausing import Point, reach
 from shared.storage.port import StorageDown
 from shared.telemetry import logger
@@ -64,7 +65,8 @@ class ChunkRun:
         self._again_for: str | None = None
         self._in_file = self._broken_off = False
         self._files = assignment.files
-        self._number = 0
+        in_place = runtime.resources.storage.in_place
+        self._requests = Requests(assignment.files, in_place, assignment.parameters)
 
     async def run(self) -> None:
         """Run the files in their order, then close the chunk or give the rest of it back."""
@@ -79,12 +81,11 @@ class ChunkRun:
 
     async def _run_all(self) -> None:
         for number, file in enumerate(self._files):
-            self._number = number
             await self._heart.until_renewed()
             if self._runtime.stopping.is_set():
                 await self._give_back(0.0, None)
                 return
-            outcome = await self._watched(file)
+            outcome = await self._watched(number, file)
             if self._heart.hand is Hand.FENCED:
                 log.warning("fenced: the lease went to another worker")
                 return
@@ -107,7 +108,7 @@ class ChunkRun:
             self._again_for = outcome.reason[:LONGEST_REASON]
         await self._close()
 
-    async def _watched(self, file: FileToRun) -> JobEnd | Again | Infra | None:
+    async def _watched(self, number: int, file: FileToRun) -> JobEnd | Again | Infra | None:
         """Send home what is due and run one file; None when it was broken off by the fence, a stop or the end
         of the worker."""
         if self._heart.interrupted.is_set():
@@ -119,7 +120,7 @@ class ChunkRun:
             if self._delivery.is_due and (trouble := await self._delivery.start()) is not None:
                 return Infra(trouble)
             started = time.monotonic()
-            return await self._run_file(file)
+            return await self._run_file(number, file)
         except asyncio.CancelledError:
             if not self._was_broken_off():
                 raise
@@ -152,15 +153,15 @@ class ChunkRun:
             interrupted.cancel()
             stopping.cancel()
 
-    async def _run_file(self, file: FileToRun) -> JobEnd | Again | Infra:
+    async def _run_file(self, number: int, file: FileToRun) -> JobEnd | Again | Infra:
         resources, scratch = self._runtime.resources, self._runtime.scratch
         original: Original | None = None
         try:
-            original = await bring(resources, file, scratch)
+            original = self._in_place(number) or await bring(resources, file, scratch)
             left = await self._left_behind(file) if self._may_be_lost else None
-            outcome = left or await self._outcome(file, original.path)
+            outcome = left or await self._outcome(number, file, original.path)
             if isinstance(outcome, Done) and outcome.code is not None and not original.path.is_file():
-                # It was there and is gone: the storage says whether it is away, or the blob was removed.
+                # It is gone, or never was there. The storage says whether it is away or the blob removed.
                 original = await bring(resources, file, scratch)
                 outcome = Again(1.0, "STORAGE_DOWN: it was away while the document was read")
             end = await self._end_of(file, outcome)
@@ -181,6 +182,14 @@ class ChunkRun:
             if original is not None and original.is_copy:
                 original.path.unlink(missing_ok=True)
 
+    def _in_place(self, number: int) -> Original | None:
+        """Where it is read without a look before, which a short document would feel: what is not there is
+        noticed by who reads it. Not where a result may take the place of the reading."""
+        if self._extracting is not None or self._may_be_lost:
+            return None
+        request = self._requests.of(number)
+        return None if request is None else Original(request.path, is_copy=False)
+
     async def _left_behind(self, file: FileToRun) -> Done | None:
         engine, scratch = self._runtime.engine, self._runtime.scratch
         if engine is None:
@@ -188,18 +197,16 @@ class ChunkRun:
         storage = self._runtime.resources.storage
         return await results.left_behind(storage, storage, self._chunk, file, engine=engine, scratch=scratch)
 
-    async def _outcome(self, file: FileToRun, fetched: Path) -> Outcome:
+    async def _outcome(self, number: int, file: FileToRun, fetched: Path) -> Outcome:
         sandbox, project = self._runtime.sandbox, self._project
         if self._extracting is not None:
             return await self._extracting.outcome(sandbox, file, fetched, project_id=project)
-        request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
+        request = self._requests.of(number)
+        if request is None:
+            request = ParseRequest(path=fetched, name=file.name, options=self._parameters)
         # A result that was left behind takes the place of a run: then it is not known which runs come.
-        ahead = () if self._may_be_lost else self._following()
+        ahead = () if self._may_be_lost else self._requests.behind(number)
         return await sandbox.run(request, project_id=project, ahead=ahead)
-
-    def _following(self) -> Iterable[ParseRequest]:
-        in_place = self._runtime.resources.storage.in_place
-        return following(self._files, self._number, in_place, self._parameters)
 
     async def _end_of(self, file: FileToRun, outcome: Outcome) -> JobEnd | Again | Infra:
         if not isinstance(outcome, Done):
@@ -323,18 +330,12 @@ class ChunkRun:
 async def run_chunk(runtime: Runtime, assignment: Assignment) -> None:
     """Run a taken chunk to its close, its release, or the loss of its fence."""
     async with Heart(runtime.beats.unit_of_work, assignment.chunk) as heart:
-        await _ring_when_low(runtime, assignment.chunk)
-        await ChunkRun(runtime, assignment, heart).run()
-
-
-async def _ring_when_low(runtime: Runtime, chunk: TakenChunk) -> None:
-    """A courtesy to the lane, which has a due time of its own: no failure of it may touch the chunk."""
-    try:
-        async with runtime.unit_of_work() as uow:
-            await running.ring_when_low(uow, chunk)
-    except Exception as error:
-        if not will_pass(error):
-            log.exception("lane not rung")
+        # Beside the first file, which would wait for several questions to the database.
+        ringing = asyncio.create_task(ring_when_low(runtime, assignment.chunk))
+        try:
+            await ChunkRun(runtime, assignment, heart).run()
+        finally:
+            await asyncio.gather(ringing, return_exceptions=True)
 
 
 def _recipe(runtime: Runtime, assignment: Assignment) -> bytes | None:

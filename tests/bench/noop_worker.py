@@ -2,9 +2,9 @@
 
     python -m tests.bench.noop_worker --queues parse --concurrency 2
 
-Each file takes `BENCH_FILE_S` seconds (default 0), spent waiting and not working. Its original is looked for
-in the storage as ever, and its row ends COMPLETED with the key of a result that nobody stored. Not part of
-the product, which has no setting for this.
+Each file takes `BENCH_FILE_S` seconds (default 0), spent waiting and not working. Its original is not read,
+and its row ends COMPLETED with the key of a result that nobody stored. Not part of the product, which has no
+setting for this.
 """
 
 import argparse

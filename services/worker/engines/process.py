@@ -155,6 +155,9 @@ class Child:
         a limit. The time counts from here, when the child has begun at the latest. `following`: there are
         more questions; their answers may gather in the pipe for `gather_s`."""
         self._peak = 0
+        if following and (ready := self._ready()) is not None:
+            # The watch of what nobody waits for goes on: a timer or two would cost more than the answer.
+            return ready
         self._stop_unasked()
         # A timer and not a task that waits beside this one: most documents are read before the first look.
         watch = _Watch(lambda late: self._look(limits, Cause.WALL if late else None), limits.wall_s)
@@ -210,6 +213,12 @@ class Child:
         # Its group outlives it when it has left something behind, so its own death is no reason to stop.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _ready(self) -> Answer | None:
+        """An answer that came with an earlier one. What can be none is seen by who waits for one."""
+        with contextlib.suppress(Babble):
+            return self._answers.take()
+        return None
 
     async def _answer(self, gather_s: float = 0.0) -> Answer | None:
         """One whole answer; None when there is none to come."""

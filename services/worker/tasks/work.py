@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from services.worker.chunk import run_chunk
+from services.worker.courtesies import tell_of_end
 from services.worker.runtime import Runtime
 from shared.db.outage import is_outage, will_pass
 from shared.jobs import running
@@ -31,7 +32,9 @@ async def work(runtime: Runtime, queue: str, *, slice_s: float) -> None:
     shift = _Shift(runtime, queue, slice_s)
     hands = [shift.serve() for _ in range(runtime.side_by_side(queue))]
     # All of them end before one that failed is told of: what a hand holds, it gives back itself.
-    for ended in await asyncio.gather(*hands, return_exceptions=True):
+    ends = await asyncio.gather(*hands, return_exceptions=True)
+    await shift.told()
+    for ended in ends:
         if isinstance(ended, BaseException):
             raise ended
 
@@ -48,6 +51,7 @@ class _Shift:
         self._ends_at = math.inf if alone else time.monotonic() + slice_s
         self._sent: int | None = None
         self._busy = 0
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Take and run chunks, one at a time, until nothing is left or the slice is over."""
@@ -70,6 +74,10 @@ class _Shift:
             self._runtime.in_doubt |= is_outage(error)
             log.warning("database away, work goes back", error=repr(error)[:200])
 
+    async def told(self) -> None:
+        """Return when the ends of all chunks of this shift were told."""
+        await asyncio.gather(*self._telling)
+
     async def _next(self) -> Assignment | None:
         runtime = self._runtime
         # One look at a time: hands that wait do not ask the database the same thing.
@@ -91,8 +99,10 @@ class _Shift:
         chunk = assignment.chunk
         with bind(chunk=chunk.id, batch=str(chunk.batch_id)):
             await run_chunk(self._runtime, assignment)
-            async with self._runtime.unit_of_work() as uow:
-                await running.tell_of_end(uow, chunk)
+            # Beside the look for the next chunk.
+            telling = asyncio.create_task(tell_of_end(self._runtime, chunk))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
     async def _wait_for_due(self) -> bool:
         """Is something due soon? Then wait until it is, or until it is time to look whether better work came.
