@@ -63,6 +63,10 @@ def answer_unexpected(error: BaseException, request_id: str) -> Response:
     if state in AT_THE_SAME_TIME:
         # A retry meets the row that won: no x-should-retry header, so SDKs send it again by themselves.
         return _body(409, "Something else changed this at the same time. Send the request again.")
+    if of_database and type(error).__name__ == "TimeoutError":
+        # Thousands of requests at once come here: to write the trace of each would keep the rest waiting.
+        log.warning("no database connection was free in time", request_id=request_id)
+        return _later("No database connection was free in time. Send the request again in a moment.")
     log.error("unexpected exception", request_id=request_id, exc_info=error)
     away = type(error).__name__ in AWAY or state[:2] in OUT_OF_REACH or not state
     if state == NO_SCHEMA:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from services.api.dependencies import (
@@ -70,7 +70,8 @@ class FileFilterIn(BaseModel):
     """What a query is narrowed by. No file has a data source here, so `data_source_id` matches none."""
 
     project_id: str | None = None
-    file_ids: list[str] | None = None
+    # Of a hundred thousand wrong ones the first is told: to write down each would keep others waiting.
+    file_ids: Annotated[list[str], Field(fail_fast=True)] | None = None
     file_name: str | None = None
     data_source_id: str | None = None
     external_file_id: str | None = None

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.error_handlers import answer_unexpected
+from services.api.uploads import IN_PIECES
 from shared.metrics import HttpRequests
 from shared.telemetry import bind
 
@@ -118,19 +119,18 @@ class HeadRequests:
 
 
 class BoundedBodies:
-    """Refuses a body over `MAX_JSON` (413) where a page reads it whole; forms are streamed, and bounded
-    where they are read. What a refused client still sends is read and dropped by the server."""
+    """Refuses a body over `MAX_JSON` (413), whatever the client says it is; but a form that is read piece by
+    piece is bounded where it is read. What a refused client still sends is read and dropped by the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and count what is read of it."""
-        headers = dict(scope.get("headers", ()))
-        kind = headers.get(b"content-type", b"")
-        if scope["type"] != "http" or kind.lower().startswith(b"multipart/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = dict(scope["headers"])
         too_large = HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
         # The server lets only digits through, and no more than 64 bits of them.
         announced = int(headers.get(b"content-length", b"0"))
@@ -138,6 +138,8 @@ class BoundedBodies:
 
         async def receive_bounded() -> Message:
             nonlocal size
+            if scope.get("state", {}).get(IN_PIECES):
+                return await receive()
             if announced > MAX_JSON:
                 raise too_large
             message = await receive()

@@ -1,5 +1,6 @@
 """JSON that can be stored and given back: the database knows neither NUL characters nor halves of a surrogate
-pair, and what is nested too deep can be read, but not written again."""
+pair, and what is nested too deep can be read, but not written again. One of a million values would keep all
+others waiting while it is checked."""
 
 import re
 from typing import Any, Final
@@ -12,6 +13,7 @@ from shared.errors import InvalidInput
 SHOWN: Final = 80  # characters of a name
 SHOWN_NAMES: Final = 8  # of a place
 MAX_DEPTH: Final = 200
+MAX_PARTS: Final = 100_000  # names and values: as many as a schema may have (`schema.MAX_PARTS`)
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
 
@@ -23,11 +25,14 @@ async def only_text(request: Request) -> None:
     """Refuses a query or a JSON body that cannot be stored and given back, and says which field it is."""
     for name, value in request.query_params.multi_items():
         check_text(value, name)
-    if "json" not in request.headers.get("content-type", ""):
+    # No boundary, and as pages read it: in any case, and `application/ld+json` too.
+    if "json" not in request.headers.get("content-type", "").partition(";")[0].lower():
         return
     body = await request.body()
-    flat = body.count(b"{") + body.count(b"[") <= MAX_DEPTH
-    if flat and not any(mark in body for mark in _MARKS):
+    opened = body.count(b"{") + body.count(b"[")
+    # Each value follows a comma or the beginning of what it is in; each name has a value.
+    few = 2 * (opened + body.count(b",")) < MAX_PARTS
+    if few and opened <= MAX_DEPTH and not any(mark in body for mark in _MARKS):
         return
     try:
         check_text(await request.json())
@@ -36,20 +41,24 @@ async def only_text(request: Request) -> None:
 
 
 def check_text(value: Any, *where: str) -> None:
-    """Refuses `value`, text or JSON at the place `where`, when it cannot be stored and given back: 422 for
-    what is no Unicode, as for every other wrong shape, else `InvalidInput`."""
+    """Refuses `value`, text or JSON at the place `where`, when it cannot be stored and given back, or has too
+    many parts: 422 for what is no Unicode, as for every other wrong shape, else `InvalidInput`."""
     place: Step = None
     for name in where:
         place = (name, place)
     waiting: list[tuple[Any, Step, int]] = [(value, place, 0)]
+    parts = 0
     while waiting:
         one, place, depth = waiting.pop()
+        parts += 2 * len(one) if isinstance(one, dict) else len(one) if isinstance(one, list) else 0
+        if parts > MAX_PARTS:
+            raise InvalidInput(
+                f"{_shown(place)}: with this there are more than {MAX_PARTS:,} names and values."
+            )
         if isinstance(one, str):
             _check_string(one, place)
         elif isinstance(one, dict | list) and depth == MAX_DEPTH:
-            raise InvalidInput(
-                f"{'.'.join(_names(place)) or 'body'}: it is nested deeper than {MAX_DEPTH} levels."
-            )
+            raise InvalidInput(f"{_shown(place)}: it is nested deeper than {MAX_DEPTH} levels.")
         elif isinstance(one, dict):
             waiting += ((name, place, depth + 1) for name in one)
             waiting += ((inner, (name, place), depth + 1) for name, inner in one.items())
@@ -59,7 +68,7 @@ def check_text(value: Any, *where: str) -> None:
 
 def _check_string(text: str, place: Step) -> None:
     if "\x00" in text:
-        raise InvalidInput(f"{'.'.join(_names(place)) or 'body'}: it holds a NUL character.")
+        raise InvalidInput(f"{_shown(place)}: it holds a NUL character.")
     if _HALF.search(text):
         raise RequestValidationError(
             [
@@ -71,6 +80,10 @@ def _check_string(text: str, place: Step) -> None:
                 }
             ]
         )
+
+
+def _shown(place: Step) -> str:
+    return ".".join(_names(place)) or "body"
 
 
 def _names(place: Step) -> list[str]:

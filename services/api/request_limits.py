@@ -85,7 +85,7 @@ class RequestLimits:
         sending = sending_of(request)
         if request.method != "POST" or sending is None:
             return
-        if request.headers.get("content-type", "").startswith("multipart/"):
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
             return
         fingerprint = fingerprint_of(request, await request.body())
         if sending and not await self._take_note(who, fingerprint, sending - 1):

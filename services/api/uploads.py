@@ -17,6 +17,8 @@ from starlette.requests import Request
 from services.api.plain_text import check_text
 from shared.errors import InvalidInput, TooLarge
 
+IN_PIECES: Final = "body_in_pieces"
+"""In the state of a request: its body is bounded here, and may be larger than others."""
 MAX_PARTS: Final = 64
 MAX_BOUNDARY: Final = 200
 MAX_FIELD: Final = 1 << 20
@@ -115,6 +117,7 @@ class Form:
         self._file_field = file_field
         self._max_bytes = max_bytes
         self._events = _Events(_boundary_of(request))
+        setattr(request.state, IN_PIECES, True)
         self._body = request.stream()
         self._read = 0
         self._parts = 0

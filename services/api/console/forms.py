@@ -19,7 +19,6 @@ async def fields_of(request: Request) -> dict[str, str]:
     if not kind:
         return {}
     if kind != KIND:
-        # Not read: only forms of our kind are bounded before they come here.
         raise InvalidInput(f"Send the form as {KIND}.")
     try:
         pairs = parse_qsl(

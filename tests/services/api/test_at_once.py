@@ -8,8 +8,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from services.api.error_handlers import answer_unexpected
+from shared.config import Settings
+from shared.db.engine import open_engine
 from tests.conftest import Tenant
 
 DIRECTORIES = "/api/v1/beta/directories"
@@ -190,3 +193,23 @@ def test_who_is_given_up_for_another_is_told_to_send_it_again(state: str) -> Non
     answer = answer_unexpected(error, "id")
     assert (answer.status_code, "x-should-retry" in answer.headers) == (409, False)
     assert b"secret" not in answer.body
+
+
+async def test_who_found_no_free_connection_is_told_without_a_trace(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    """Of three thousand at once each wrote a hundred lines, which kept the server from all others."""
+    engine = open_engine(settings.database_url(), name="test", pool_size=1)
+    engine.sync_engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+    try:
+        async with engine.connect():
+            with pytest.raises(NoFreeConnection) as refused:
+                await engine.connect()
+    finally:
+        await engine.dispose()
+    answer = answer_unexpected(refused.value, "id")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    written = capsys.readouterr()
+    told = written.out + written.err + caplog.text
+    assert "no database connection was free in time" in told
+    assert "Traceback" not in told

@@ -1,6 +1,8 @@
 """JSON and queries that nobody means well with: a clear 4xx, with the place."""
 
 import json
+import time
+from collections.abc import AsyncIterator
 from itertools import product
 
 import httpx
@@ -133,3 +135,90 @@ async def test_a_value_of_the_wrong_type_is_no_fault_of_the_server(
 async def test_thousands_of_parameters_are_read_or_refused(http: httpx.AsyncClient) -> None:
     for query in ("&".join(f"p{n}=1" for n in range(6_000)), "name=a&" * 9_000, "expand=" + "a," * 30_000):
         assert (await http.get(f"{DIRECTORIES}?{query}")).status_code == 200
+
+
+QUERY = "/api/v1/beta/files/query"
+
+
+async def test_more_ids_than_a_statement_has_values_are_looked_for(http: httpx.AsyncClient) -> None:
+    made = await http.post("/api/v1/beta/files", files={"file": ("f", b"x")}, data={"purpose": "parse"})
+    own = made.json()["id"]
+    others = [f"fil-00000000-0000-4000-8000-{number:012x}" for number in range(40_000)]
+    found = await http.post(QUERY, json={"filter": {"file_ids": [*others, own]}})
+    assert found.status_code == 200, found.text
+    assert [one["id"] for one in found.json()["items"]] == [own]
+    found = await http.post(QUERY, json={"filter": {"file_ids": others}})
+    assert found.json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"filter": {"file_ids": [' + b"1," * 600_000 + b"1]}}", "filter.file_ids"),
+        (b"[" + b"[]," * 600_000 + b"[]]", "body"),
+        (b'{"filter": [' + b"{}," * 600_000 + b"{}]}", "filter"),
+        (b"{" + b",".join(b'"%d":1' % number for number in range(60_000)) + b"}", "body"),
+    ],
+)
+async def test_a_million_values_are_refused_before_each_is_checked(
+    http: httpx.AsyncClient, anonymous: httpx.AsyncClient, body: bytes, where: str
+) -> None:
+    """Checking them takes up to 20 seconds, for which nobody else is answered."""
+    for client in (http, anonymous):
+        started = time.process_time()
+        found = await client.post(QUERY, content=body, headers=JSON)
+        assert (found.status_code, found.json()["detail"].partition(":")[0]) == (400, where), found.text
+        assert "100,000" in found.text
+        assert time.process_time() - started < 3
+
+
+async def test_commas_in_a_text_are_no_values(http: httpx.AsyncClient) -> None:
+    found = await http.post(DIRECTORIES, json={"name": "d", "description": "," * 200_000})
+    assert found.status_code == 201, found.text
+
+
+async def test_of_many_wrong_ids_the_first_is_told(http: httpx.AsyncClient) -> None:
+    found = await http.post(QUERY, json={"filter": {"file_ids": ["x", *[1] * 90_000]}})
+    assert found.status_code == 422
+    assert [one["loc"] for one in found.json()["detail"]] == [["body", "filter", "file_ids", 1]]
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/JSON", "Application/Json ;charset=utf-8", "application/LD+json"]
+)
+async def test_the_kind_of_a_body_is_known_in_any_case(http: httpx.AsyncClient, kind: str) -> None:
+    deep = b'{"name": "d", "system_metadata": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}"
+    for body, where in ((deep, "system_metadata.a.0.0"), (b'{"name": "\\u0000"}', "name: ")):
+        found = await http.post(DIRECTORIES, content=body, headers={"content-type": kind})
+        assert (found.status_code, found.json()["detail"][: len(where)]) == (400, where), found.text
+
+
+MULTIPART = "multipart/form-data; boundary=json"
+
+
+@pytest.mark.parametrize(
+    "kinds", [[MULTIPART], ["application/json", MULTIPART], [MULTIPART, "application/json"]]
+)
+async def test_a_body_is_bounded_whatever_it_says_that_it_is(
+    http: httpx.AsyncClient, anonymous: httpx.AsyncClient, kinds: list[str]
+) -> None:
+    """A page that takes JSON reads it whole before anybody asks for the key."""
+    headers = [("content-type", kind) for kind in kinds]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * (1 << 20)
+
+    for client in (http, anonymous):
+        for content in (b" " * (3 << 20), pieces()):
+            found = await client.post(DIRECTORIES, content=content, headers=headers)
+            assert (found.status_code, "2,097,152 bytes" in found.text) == (413, True), found.text
+
+
+async def test_a_file_is_no_json_whatever_its_boundary_is(http: httpx.AsyncClient) -> None:
+    parts = (b'name="purpose"\r\n\r\nparse', b'name="file"; filename="f"\r\n\r\n' + b"x" * (3 << 20))
+    body = b"".join(b"--json\r\ncontent-disposition: form-data; " + part + b"\r\n" for part in parts)
+    found = await http.post(
+        "/api/v1/beta/files", content=body + b"--json--", headers={"content-type": MULTIPART}
+    )
+    assert (found.status_code, found.json().get("size_bytes")) == (201, 3 << 20), found.text
