@@ -1,10 +1,13 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.worker.engines import scratch
+from services.worker.engines.port import Done
 from services.worker.engines.scratch import PrivateFolder, Scratch, empty, remove, size_of
+from tests.services.worker.engines.conftest import Reader
 
 
 def test_only_a_plain_file_of_sensible_size_is_taken(tmp_path: Path) -> None:
@@ -118,3 +121,15 @@ def test_a_dead_worker_that_left_folders_without_end_stops_no_other(tmp_path: Pa
     os.close(dead._private._lock)
     Scratch(tmp_path).close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_cannot_be_deleted_beside_a_child_goes_with_it(
+    bad: Callable[..., Reader], tmp_path: Path
+) -> None:
+    reader = bad()
+    # Read, or ended when it is looked at in the middle of that.
+    assert isinstance(await reader.do("nest"), Done)
+    assert await reader.say("read") == "words"
+    assert len(list(tmp_path.glob("batchmill-sandbox-*/child-*"))) == 1
+    await reader.sandbox.close()
+    assert list(tmp_path.glob("batchmill-sandbox-*")) == []
