@@ -8,6 +8,7 @@ copied.
 import json
 import os
 import secrets
+import stat
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -130,16 +131,20 @@ def content_of(path: Path, *, most: int = MOST_BEHIND_A_REQUEST, begin: bytes = 
     """The bytes of a document that go through the pipe; None when it has more than `most`, does not `begin`
     so, or cannot be read, of which more is said elsewhere. Sooner read than a thread is asked to."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Not blocking: a named pipe would hold up everything of this process, the renewal of leases too.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (PermissionError, FileNotFoundError):
         return None
     try:
-        size = os.fstat(handle).st_size
-        if size > most or (begin and os.pread(handle, len(begin), 0) != begin):
+        found = os.fstat(handle)
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode) or size > most:
+            return None
+        if begin and os.pread(handle, len(begin), 0) != begin:
             return None
         # Whole at once, or it is a file that grows, or lies where reads come in parts.
-        found = os.read(handle, size + 1)
-        return found if len(found) == size else None
+        content = os.read(handle, size + 1)
+        return content if len(content) == size else None
     finally:
         os.close(handle)
 

@@ -179,6 +179,9 @@ class Child:
         """Kill it, wait for it, delete its folder."""
         self.kill(Cause.STOPPED)
         self._stop_unasked()
+        # Nobody takes its answers any more, and the wait for it would be one for the end of this pipe too,
+        # which is not seen while more lies there than is taken out of it unasked.
+        self._transport().get_pipe_transport(1).close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_END_WITHIN_S):
                 await self._process.wait()
@@ -249,7 +252,8 @@ class Child:
             return
         for descriptor in (0, 1):
             pipe = self._transport().get_pipe_transport(descriptor).get_extra_info("pipe")
-            with contextlib.suppress(OSError):
+            # It is closed already when the child died at once, of which more is said when no answer comes.
+            with contextlib.suppress(OSError, ValueError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def _has_come(self) -> bool:

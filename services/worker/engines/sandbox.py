@@ -171,8 +171,12 @@ class Sandbox:
                 await asyncio.shield(self._drop_child())
         if keep and not self._ahead:
             # Only now: the results of what it reads meanwhile may lie there.
-            scratch.empty(str(child.folder))
             self._ahead.unswept = 0
+            try:
+                scratch.empty(str(child.folder))
+            except OSError:
+                # What stays there would be counted against the next document.
+                await asyncio.shield(self._drop_child())
         return (verdict if used or not verdict.suspect else replace(verdict, suspect=False)), result
 
     async def _take_answer(

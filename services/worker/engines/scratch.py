@@ -2,8 +2,11 @@
 for results that wait to be taken.
 """
 
+import contextlib
+import errno
 import fcntl
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -14,6 +17,8 @@ from typing import Final
 _PREFIX: Final = "batchmill-sandbox-"
 _LOCK: Final = "lock"
 _MOST_ENTRIES: Final = 10_000
+_DEEPEST: Final = 100
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PrivateFolder:
@@ -75,32 +80,70 @@ class Scratch:
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder and all in it; what cannot be deleted is left for the next sweep."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete a folder and all in it, in which nobody works any more; what cannot be deleted is left for the
+    next sweep."""
+    if not _removed(folder):
+        with contextlib.suppress(OSError):
+            _flatten(folder)
+        _removed(folder)
 
 
 def empty(folder: str) -> None:
-    """Delete all in a folder, whatever the last document left there; most leave nothing."""
+    """Delete all in a folder, whatever the last document left there; most leave nothing. Raises `OSError`
+    when something stays."""
     for name in os.listdir(folder):  # noqa: PTH208 - a third of the time, and it is done for each document
         left = Path(folder, name)
-        if left.is_dir() and not left.is_symlink():
-            remove(left)
-        else:
+        if left.is_symlink() or not left.is_dir():
             left.unlink()
+        elif not _removed(left):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(left))
+
+
+def _removed(folder: Path) -> bool:
+    # The library goes down by calling itself: a thousand folders in each other are too many for it.
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.lexists(folder)
+
+
+def _flatten(top: Path) -> None:
+    """Put every folder below right into the top one. No link is followed."""
+    new = (f"{secrets.token_hex(8)}-{number}" for number in count())
+    with contextlib.ExitStack() as opened:
+        above = os.open(top, _FOLDER)
+        opened.callback(os.close, above)
+        waiting = _folders_in(above)
+        while waiting:
+            here = os.open(waiting.pop(), _FOLDER, dir_fd=above)
+            try:
+                for name in _folders_in(here):
+                    brought = next(new)
+                    os.rename(name, brought, src_dir_fd=here, dst_dir_fd=above)
+                    waiting.append(brought)
+            finally:
+                os.close(here)
+
+
+def _folders_in(handle: int) -> list[str]:
+    with os.scandir(handle) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def size_of(folder: Path) -> int:
-    """Bytes in a folder and below. A folder of very many files counts as endless."""
+    """Bytes in a folder and below. A folder of very many files or folders, or with very many folders in each
+    other, counts as endless."""
     total = seen = 0
-    for where, _folders, names in os.walk(folder):
+    above = str(folder).count(os.sep)
+    for where, folders, names in os.walk(folder):
+        # Folders too, and before any is looked at: they have no bytes, but whoever looks stands still for it.
+        seen += len(folders) + len(names)
+        if seen > _MOST_ENTRIES or where.count(os.sep) - above > _DEEPEST:
+            return 2**63
         for name in names:
-            seen += 1
             try:
                 total += Path(where, name).lstat().st_size
             except FileNotFoundError:
                 continue
-        if seen > _MOST_ENTRIES:
-            return 2**63
     return total
 
 

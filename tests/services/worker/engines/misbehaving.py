@@ -4,6 +4,7 @@ import errno
 import mimetypes
 import mmap
 import os
+import random
 import resource
 import signal
 import socket
@@ -51,6 +52,10 @@ def echo(source: Source, options: Mapping[str, Any]) -> str:
 def sleep(source: Source, options: Mapping[str, Any]) -> str:
     time.sleep(options["seconds"])
     return echo(source, options)
+
+
+def tell_much(source: Source, options: Mapping[str, Any]) -> str:
+    return random.Random(echo(source, options)).randbytes(options["bytes"]).hex()
 
 
 def leave_a_file(source: Source, options: Mapping[str, Any]) -> str:
@@ -251,6 +256,15 @@ def litter(source: Source, options: Mapping[str, Any]) -> str:
     return repr(before)
 
 
+def nest(source: Source, options: Mapping[str, Any]) -> str:
+    """Folders in each other, more than any library goes down."""
+    for _ in range(1_200):
+        os.mkdir("a")  # noqa: PTH102 - relative to where it is, which no path can say in the end
+        os.chdir("a")
+    os.chdir(source.folder)
+    return "nested"
+
+
 def grow(source: Source, options: Mapping[str, Any]) -> str:
     # Kept on purpose: what a leaking parser does.
     kept = mmap.mmap(-1, options["bytes"])
@@ -268,6 +282,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         pid,
         echo,
         sleep,
+        tell_much,
         leave_a_file,
         hang,
         hang_if_told,
@@ -297,6 +312,7 @@ DEEDS: dict[str, Callable[[Source, Mapping[str, Any]], str]] = {
         threads,
         types_of_files,
         litter,
+        nest,
         grow,
     )
 }

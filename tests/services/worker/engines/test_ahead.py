@@ -1,6 +1,9 @@
 """The queue of what a child was sent, and its answers as they come: against what they should be."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -162,3 +165,17 @@ def test_answers_gather_until_half_of_what_is_ahead_is_read(
     while len(queue) >= WORTH_GATHERING:
         queue.take()
     assert queue.gather_s == 0.0
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A named pipe in the place of a document: nobody writes into it, ever."""
+    pipe, folder, plain = tmp_path / "pipe", tmp_path / "folder", tmp_path / "plain"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    plain.write_bytes(b"%PDF-1")
+    asked = f"print([content_of(Path(p)) for p in {[str(pipe), str(folder), str(plain)]}])"
+    program = f"from pathlib import Path; from services.worker.engines.ahead import content_of; {asked}"
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert said.stdout == "[None, None, b'%PDF-1']\n"

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from services.worker.engines.port import Done, ParseRequest
+from services.worker.engines.port import Done, Infra, ParseRequest
 from shared.jobs.codes import FailureCode
 from tests.services.worker.engines.conftest import Reader, is_gone, pid_in
 
@@ -69,3 +71,23 @@ async def test_a_document_that_crashes_its_reader_is_tried_twice(
     assert "signal 11" in str(outcome.message)
     # A child is asked twice about one document when it may not open it where it lies.
     assert len(set(asked)) == 2
+
+
+async def test_a_reader_that_dies_at_once_blames_no_document(
+    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is dead before anything is done with its pipes."""
+
+    async def keep_busy() -> None:
+        while True:
+            time.sleep(0.02)  # noqa: ASYNC251 - the loop is to be late
+            await asyncio.sleep(0)
+
+    reader = bad()
+    busy = asyncio.create_task(keep_busy())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/bin/false")
+        assert isinstance(await reader.do("read"), Infra)
+    busy.cancel()
+    assert list(tmp_path.glob("batchmill-sandbox-*/child-*")) == []
+    assert await reader.say("read") == "words"

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -242,6 +242,21 @@ async def test_many_answers_in_the_pipe_stop_nobody(bad: Bad) -> None:
         said.append(text(await asyncio.wait_for(run, 10)))
         await asyncio.sleep(0.05 if number % 16 == 0 else 0)
     assert said == [words_of(request) for request in requests]
+
+
+async def test_a_reader_with_many_answers_that_nobody_wants_ends_at_once(bad: Bad) -> None:
+    """More than is taken out of its pipe unasked: whoever breaks off must not wait for that."""
+    reader = bad()
+    # Nearly as much each as comes through the pipe: the first turn may take some of it away together.
+    requests = [small(reader, str(number), "tell_much", bytes=58_000) for number in range(17)]
+    first = await reader.sandbox.run(requests[0], project_id="p", ahead=requests[1:])
+    assert isinstance(first, Done)
+    assert len(cast(bytes, first.result)) > 58_000
+    child = reader.sandbox._child
+    assert child is not None
+    await eventually(lambda: child._out._paused)  # type: ignore[attr-defined]
+    await asyncio.wait_for(reader.sandbox.close(), 5)
+    assert is_gone(child._process.pid)
 
 
 async def test_the_folder_is_emptied_every_64_documents(bad: Bad) -> None:

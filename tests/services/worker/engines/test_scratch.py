@@ -1,10 +1,13 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.worker.engines import scratch
-from services.worker.engines.scratch import PrivateFolder, Scratch, empty, size_of
+from services.worker.engines.port import Done
+from services.worker.engines.scratch import PrivateFolder, Scratch, empty, remove, size_of
+from tests.services.worker.engines.conftest import Reader
 
 
 def test_only_a_plain_file_of_sensible_size_is_taken(tmp_path: Path) -> None:
@@ -79,3 +82,54 @@ def test_a_folder_of_very_many_files_is_endless(tmp_path: Path, monkeypatch: pyt
     for number in range(11):
         (tmp_path / str(number)).touch()
     assert size_of(tmp_path) > 2**60
+    for number in range(11):
+        (tmp_path / str(number)).unlink()
+        (tmp_path / str(number)).mkdir()
+    assert size_of(tmp_path) > 2**60
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Folders in each other, far longer than any path may be."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("a", dir_fd=here)
+        below = os.open("a", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+
+
+def test_folders_in_each_other_without_end_are_endless_and_deleted(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "a").mkdir(parents=True)
+    for depth in (1_200, 5_000):
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (folder / "link").symlink_to(outside)
+        nest(folder, depth)
+        assert size_of(folder) > 2**60
+        remove(folder)
+        assert not folder.exists()
+    assert (outside / "a").is_dir()
+
+
+def test_a_dead_worker_that_left_folders_without_end_stops_no_other(tmp_path: Path) -> None:
+    dead = Scratch(tmp_path)
+    nest(dead.work_folder(), 1_200)
+    assert dead._private._lock is not None
+    os.close(dead._private._lock)
+    Scratch(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_cannot_be_deleted_beside_a_child_goes_with_it(
+    bad: Callable[..., Reader], tmp_path: Path
+) -> None:
+    reader = bad()
+    # Read, or ended when it is looked at in the middle of that.
+    assert isinstance(await reader.do("nest"), Done)
+    assert await reader.say("read") == "words"
+    assert len(list(tmp_path.glob("batchmill-sandbox-*/child-*"))) == 1
+    await reader.sandbox.close()
+    assert list(tmp_path.glob("batchmill-sandbox-*")) == []
