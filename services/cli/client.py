@@ -1,5 +1,6 @@
 """The official client, pointed at a Batchmill server, and what its errors mean in words."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,9 +55,21 @@ def api_errors(server: str = "The server") -> Iterator[None]:
         ) from error
     except APIStatusError as error:
         code = ExitCode.STACK if error.status_code >= httpx.codes.INTERNAL_SERVER_ERROR else ExitCode.FAILED
-        raise Stop(f"{server} refused ({error.status_code}): {detail_of(error)}", code) from error
+        raise Stop(
+            f"{server} refused ({error.status_code}): {detail_of(error)}{_whose_key(error)}", code
+        ) from error
     except LlamaCloudError as error:
         raise Stop(one_line(error)) from error
+
+
+def _whose_key(error: APIStatusError) -> str:
+    """Where a key that opens nothing came from: the environment's goes before the one of the data folder."""
+    if error.status_code != httpx.codes.UNAUTHORIZED:
+        return ""
+    given = os.environ.get("LLAMA_CLOUD_API_KEY")
+    if given and error.request.headers.get("authorization") == f"Bearer {given}":
+        return " It is the one in LLAMA_CLOUD_API_KEY."
+    return " If it is that of a stack's data folder, write one that works into its file project-key."
 
 
 def detail_of(error: APIStatusError) -> str:

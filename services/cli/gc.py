@@ -15,7 +15,7 @@ KINDS = {
     "files": "files whose time is over, or that were deleted",
     "orphans": "blobs that no row names, older than a day",
     "young": "blobs that no row names, younger: an upload or a worker may be about to",
-    "foreign": "what is not ours under p/: never removed",
+    "foreign": "what is not ours under p/, or of projects that the database never had: never removed",
     "kept": "blobs that are needed",
 }
 

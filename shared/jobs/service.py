@@ -21,7 +21,8 @@ from shared.jobs.repository import JobFilters
 from shared.jobs.result import ResultDocument, decode
 from shared.lanes import service as lane_service
 from shared.queue.messages import Advance, Dispatch, Work
-from shared.storage.port import BlobStorage
+from shared.storage.port import BlobMissing, BlobStorage
+from shared.telemetry import logger
 from shared.webhooks import announcing
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "view_of",
     "with_configs",
 ]
+
+log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +203,19 @@ async def forget_results_of(uow: UnitOfWork, project_id: UUID, sha256: bytes) ->
 
 async def read_result(storage: BlobStorage, view: JobView) -> ResultDocument | None:
     """The accepted result of a COMPLETED job; None for any other. Follows the row, never a path guess. One
-    that retention took away is `NotFound`, with a sentence (contract 2.5)."""
+    that retention took away, or whose bytes the storage has lost, is `NotFound`, with a sentence (contract
+    2.5)."""
     if view.why_no_result is not None:
         raise NotFound(view.why_no_result)
     if view.status != JobStatus.COMPLETED or view.result_key is None:
         return None
+    try:
+        blob = await storage.read(view.result_key)
+    except BlobMissing:
+        log.warning("the storage has lost a result", key=view.result_key)
+        raise NotFound("Result not found: its bytes are gone from the storage.") from None
     # Hundreds of megabytes may come out of a blob: not on the event loop.
-    return await asyncio.to_thread(decode, await storage.read(view.result_key))
+    return await asyncio.to_thread(decode, blob)
 
 
 def unknown(job_type: str, job_id: UUID) -> NotFound:

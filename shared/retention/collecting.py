@@ -41,7 +41,8 @@ class Pile:
 @dataclass(slots=True)
 class Findings:
     """What lies under our prefix. `results` and `files` are to go by the terms of their project, or because
-    they were deleted; `orphans` are named by no row; `young` neither, but perhaps soon."""
+    they were deleted; `orphans` are named by no row; `young` neither, but perhaps soon. `foreign` has not our
+    form, or belongs to a project that the database never had, and stays."""
 
     kept: Pile = field(default_factory=Pile)
     results: Pile = field(default_factory=Pile)
@@ -81,12 +82,13 @@ async def collect(
     found = Findings()
     async for page in lister.list_pages(OURS):
         ours = []
-        for one in page:
-            if survey.kind_of(one.key) is None:
-                found.foreign.add(one)
-            else:
-                ours.append(one)
         async with unit_of_work() as uow:
+            known = await survey.of_known_projects(uow.session, [one.key for one in page])
+            for one in page:
+                if survey.kind_of(one.key) is None or one.key not in known:
+                    found.foreign.add(one)
+                else:
+                    ours.append(one)
             moment = await survey.now(uow.session)
             rows = await survey.standings(uow.session, [one.key for one in ours])
             over = await repository.due_doomed(uow.session, [one.key for one in ours])

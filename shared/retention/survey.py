@@ -16,6 +16,7 @@ _ID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # What a killed process left of a blob has a number behind the key; no row ever names it.
 _RESULT: Final = re.compile(rf"p/{_ID}/r/({_ID})/{_ID}\.json\.zst(?:#\d+)?")
 _FILE: Final = re.compile(rf"p/{_ID}/f/({_ID})(?:#\d+)?")
+_PROJECT: Final = re.compile(rf"p/({_ID})/")
 _KEEPS: Final = "{0}.result_key = k.key AND {0}.purged_at IS NULL AND {0}.deleted_at IS NULL"
 # Columns in which a job names another one whose result it shares, or is about to read. Each has an index.
 _SHARERS: Final = ("parse_job_id", "reused_from")
@@ -43,6 +44,17 @@ def kind_of(key: str) -> str | None:
     return "files" if _FILE.fullmatch(key) else None
 
 
+async def of_known_projects(session: AsyncSession, keys: Iterable[str]) -> set[str]:
+    """Those of `keys` whose project this database has, or purged. The others were put by another database: a
+    new, empty one over a storage that is in use must not take what it holds for rubbish."""
+    projects = {key: UUID(match[1]) for key in keys if (match := _PROJECT.match(key))}
+    if not projects:
+        return set()
+    known = await session.scalars(text(_KNOWN), {"ids": list(set(projects.values()))})
+    known_ids = set(known)
+    return {key for key, project in projects.items() if project in known_ids}
+
+
 async def standings(session: AsyncSession, keys: Iterable[str]) -> Mapping[str, Standing]:
     """The standing of each key that has the form of ours."""
     results = {key: UUID(match[1]) for key in keys if (match := _RESULT.fullmatch(key))}
@@ -63,6 +75,10 @@ async def _read(session: AsyncSession, question: str, keys: Mapping[str, UUID]) 
     return {key: Standing(named, doomed, due) for key, named, doomed, due in rows}
 
 
+_KNOWN: Final = (
+    "SELECT id FROM projects WHERE id = ANY(CAST(:ids AS uuid[]))"
+    " UNION SELECT project_id FROM purges WHERE project_id = ANY(CAST(:ids AS uuid[]))"
+)
 _EACH: Final = " FROM unnest(CAST(:keys AS text[]), CAST(:ids AS uuid[])) AS k(key, id)"
 _DOOMED: Final = "EXISTS (SELECT 1 FROM doomed_blobs d WHERE d.key = k.key)"
 

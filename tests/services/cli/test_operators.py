@@ -97,6 +97,14 @@ def test_a_refusal_is_told_in_the_servers_words(batchmill: Run, tenant: Tenant) 
     assert "does not answer" in away.stderr
 
 
+def test_a_key_that_opens_nothing_is_named_by_where_it_came_from(batchmill: Run, tenant: Tenant) -> None:
+    wrong = batchmill("batches", "list", "--api-key", "bmk_wrong", code=1).stderr
+    assert "refused (401)" in wrong
+    assert "project-key" in wrong
+    batchmill("keys", "revoke", tenant.key[:12])
+    assert "It is the one in LLAMA_CLOUD_API_KEY." in batchmill("batches", "list", code=1).stderr
+
+
 async def test_workers_are_listed_and_drained(batchmill: Run, resources: Resources) -> None:
     worker = uuid4()
     async with resources.unit_of_work() as uow:

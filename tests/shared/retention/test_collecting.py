@@ -36,7 +36,8 @@ async def test_orphans_go_when_they_are_a_day_old(shelf: Shelf) -> None:
     }
     # The loser of a fence: another token of a job that has its result.
     loser = f"p/{shelf.project}/r/{job}/{uuid4()}.json.zst"
-    for key in (loser, a_result(shelf), f"p/{shelf.project}/f/{uuid4()}", f"p/{uuid4()}/f/{uuid4()}"):
+    await shelf.mill.sql("INSERT INTO purges (project_id, name) VALUES (:p, 'gone')", p=(purged := uuid4()))
+    for key in (loser, a_result(shelf), f"p/{shelf.project}/f/{uuid4()}", f"p/{purged}/f/{uuid4()}"):
         await put(shelf, key, age_s=DAY_S + 60)
     # What a process that was killed left of an upload; the store's own list does not show it.
     left = shelf.folder / f"p/{shelf.project}/f/{uuid4()}#1"
@@ -48,6 +49,18 @@ async def test_orphans_go_when_they_are_a_day_old(shelf: Shelf) -> None:
     done = await shelf.collect()
     assert (done.removed.blobs, done.removed.size_bytes) == (5, 40)
     assert shelf.blobs() == kept
+
+
+async def test_what_another_database_put_stays(shelf: Shelf) -> None:
+    """As a new database finds it that was started on a storage in use, before its dump is restored."""
+    theirs = {
+        await put(shelf, f"p/{uuid4()}/f/{uuid4()}", age_s=9 * DAY_S),
+        await put(shelf, f"p/{uuid4()}/r/{uuid4()}/{uuid4()}.json.zst", age_s=9 * DAY_S),
+    }
+    await put(shelf, a_result(shelf), age_s=9 * DAY_S)
+    found = await shelf.collect()
+    assert (found.foreign.blobs, found.orphans.blobs, found.removed.blobs) == (2, 1, 1)
+    assert shelf.blobs() == theirs
 
 
 async def test_a_row_that_comes_before_the_delete_saves_its_blob(shelf: Shelf) -> None:

@@ -56,6 +56,15 @@ async def test_a_result_goes_and_its_job_says_so(shelf: Shelf) -> None:
     assert not empty.exists(), "the folder of a result follows it"
 
 
+async def test_a_result_that_the_storage_has_lost_says_so(shelf: Shelf) -> None:
+    job = await shelf.job()
+    async with shelf.resources.unit_of_work() as uow:
+        view = await job_service.get_job(uow, shelf.project, "parse_v2", job)
+    (shelf.folder / await shelf.key(job)).unlink()
+    with pytest.raises(NotFound, match="its bytes are gone"):
+        await job_service.read_result(shelf.resources.storage, view)
+
+
 async def test_a_shared_result_lives_as_long_as_anybody_who_shares_it(shelf: Shelf) -> None:
     await shelf.keep(jobs_days=30)
     first = await shelf.job(days=40)
