@@ -32,6 +32,12 @@ class Stop(Exception):
         self.code = code
 
 
+def _command_of(error: typer.TyperException) -> str:
+    """What was misused, as it is typed."""
+    context = getattr(error, "ctx", None)
+    return "batchmill" if context is None else context.command_path
+
+
 def guarded(command: Callable[[], Any]) -> int:
     """The exit code of `command`, which answers None or a code, or raises."""
     try:
@@ -41,7 +47,7 @@ def guarded(command: Callable[[], Any]) -> int:
         complain(stop.message)
         return stop.code
     except typer.TyperException as error:
-        complain(f"{error.format_message()} See 'batchmill --help'.")
+        complain(f"{error.format_message().rstrip('.')}. See '{_command_of(error)} --help'.")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         complain("Stopped.")

@@ -40,7 +40,8 @@ class PortTaken(StackError):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
-            f"Port {port} on {host} is taken. Choose another one (PORT={port + 1}), or 0 for any free one."
+            f"Port {port} on {host} is taken. Choose another one (--port {port + 1}, or make up PORT={port + 1}),"
+            " or 0 for any free one."
         )
         self.host = host
         self.port = port

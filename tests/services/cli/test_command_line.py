@@ -107,6 +107,12 @@ def test_wrong_usage_is_2(batchmill: Run, arguments: tuple[str, ...], word: str)
     assert_one_line(batchmill(*arguments), 2, word)
 
 
+def test_wrong_usage_names_the_page_that_tells_the_right_one(batchmill: Run) -> None:
+    assert_one_line(batchmill("nonsense"), 2, "nonsense'. See 'batchmill --help'.")
+    here = "--nonsense. See 'batchmill batches list --help'."
+    assert_one_line(batchmill("batches", "list", "--nonsense"), 2, here)
+
+
 def test_run_refuses_what_is_no_folder(batchmill: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert_one_line(batchmill("run", "missing"), 2, "missing", "no such folder")
