@@ -39,8 +39,9 @@ class PortTaken(StackError):
     """Somebody listens on the port already; nothing was started."""
 
     def __init__(self, host: str, port: int) -> None:
+        other = port + 1
         super().__init__(
-            f"Port {port} on {host} is taken. Choose another one (--port {port + 1}, or make up PORT={port + 1}),"
+            f"Port {port} on {host} is taken. Choose another one (--port {other}, or make up PORT={other}),"
             " or 0 for any free one."
         )
         self.host = host
