@@ -17,9 +17,9 @@ from services.worker.courtesies import ring_when_low
 from services.worker.delivery import Delivery, trouble_of_ours
 from services.worker.engines.port import Again, Done, Infra, Outcome, ParseRequest
 from services.worker.extraction import Extracting
-from services.worker.following import Requests
 from services.worker.heart import Heart
 from services.worker.originals import OWNERS, NoOriginal, Original, bring, trouble_of
+from services.worker.requests import Requests
 from services.worker.runtime import Runtime
 from shared.db.outage import will_pass
 from shared.jobs import limiting, running

@@ -1,4 +1,4 @@
-"""What a chunk tells its reader about the files behind the one in hand."""
+"""What a chunk asks its reader, and what it tells it about the files behind the one in hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.worker.engines.port import ParseRequest
-from services.worker.following import Requests
+from services.worker.requests import Requests
 from shared.jobs.running import FileToRun
 from shared.storage.object_store import ObjectStore
 
