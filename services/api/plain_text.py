@@ -8,12 +8,12 @@ from typing import Any, Final
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
+from shared.configurations.schema import MAX_PARTS
 from shared.errors import InvalidInput
 
 SHOWN: Final = 80  # characters of a name
 SHOWN_NAMES: Final = 8  # of a place
 MAX_DEPTH: Final = 200
-MAX_PARTS: Final = 100_000  # names and values: as many as a schema may have (`schema.MAX_PARTS`)
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
 
@@ -50,7 +50,7 @@ def check_text(value: Any, *where: str) -> None:
     parts = 0
     while waiting:
         one, place, depth = waiting.pop()
-        parts += 2 * len(one) if isinstance(one, dict) else len(one) if isinstance(one, list) else 0
+        parts += _parts_right_in(one)
         if parts > MAX_PARTS:
             raise InvalidInput(
                 f"{_shown(place)}: with this there are more than {MAX_PARTS:,} names and values."
@@ -80,6 +80,12 @@ def _check_string(text: str, place: Step) -> None:
                 }
             ]
         )
+
+
+def _parts_right_in(value: Any) -> int:
+    if isinstance(value, dict):
+        return 2 * len(value)
+    return len(value) if isinstance(value, list) else 0
 
 
 def _shown(place: Step) -> str:

@@ -50,9 +50,8 @@ async def of_known_projects(session: AsyncSession, keys: Iterable[str]) -> set[s
     projects = {key: UUID(match[1]) for key in keys if (match := _PROJECT.match(key))}
     if not projects:
         return set()
-    known = await session.scalars(text(_KNOWN), {"ids": list(set(projects.values()))})
-    known_ids = set(known)
-    return {key for key, project in projects.items() if project in known_ids}
+    known = set(await session.scalars(text(_KNOWN), {"ids": list(set(projects.values()))}))
+    return {key for key, project in projects.items() if project in known}
 
 
 async def standings(session: AsyncSession, keys: Iterable[str]) -> Mapping[str, Standing]:
