@@ -136,6 +136,15 @@ async def run_alone(server: str, statement: str) -> None:
     await engine.dispose()
 
 
+@pytest.fixture
+async def unmigrated(database_server: str) -> AsyncIterator[str]:
+    """The URL of a database without a table in it."""
+    name = f"test_{uuid4().hex}"
+    await run_alone(database_server, f"CREATE DATABASE {name}")
+    yield at(database_server, name)
+    await run_alone(database_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 async def migrated(database_server: str) -> AsyncIterator[str]:
     """The URL of a migrated database of this session alone."""

@@ -1,11 +1,24 @@
 """What tests of the worker and of its readers share."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.worker.engines.answers import Answer
 from services.worker.engines.process import Child, Ended
+from services.worker.engines.sandbox import Sandbox
+from services.worker.runtime import Runtime
+from shared.wiring import Resources
+
+
+@pytest.fixture
+async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
+    """A worker process's means, without the process."""
+    runtime = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
+    yield runtime
+    await runtime.sandbox.close()
 
 
 @pytest.fixture

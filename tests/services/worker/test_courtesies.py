@@ -1,27 +1,15 @@
 """What a holder tells others stops no document and fails no chunk."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.worker.engines.sandbox import Sandbox
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import running
-from shared.wiring import Resources
 from tests.services.worker.test_work import add_job, job_row
-
-
-@pytest.fixture
-async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
-    """A worker process's means, without the process."""
-    runtime = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
-    yield runtime
-    await runtime.sandbox.close()
 
 
 async def ended(runtime: Runtime, *jobs: UUID) -> None:

@@ -1,9 +1,7 @@
 """A worker at its start: what is not known is waited for, what is known to be wrong is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -13,17 +11,7 @@ from shared.db import migrations
 from shared.db.engine import open_engine
 from shared.installation.service import OtherStorage, look
 from shared.wiring import Resources, open_resources
-from tests.conftest import at, run_alone
 from tests.twins import HeardBells
-
-
-@pytest.fixture
-async def unmigrated(database_server: str) -> AsyncIterator[str]:
-    """A database without a table in it."""
-    name = f"test_{uuid4().hex}"
-    await run_alone(database_server, f"CREATE DATABASE {name}")
-    yield at(database_server, name)
-    await run_alone(database_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def over(settings: Settings, **changes: object) -> Resources:

@@ -1,27 +1,16 @@
 """What a worker holds by the rows and does not know of: a take whose answer died with the database."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from services.worker.engines.sandbox import Sandbox
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import running
 from shared.jobs.running import Assignment
-from shared.wiring import Resources
 from tests.services.worker.test_work import add_job, chunk_row, job_row, run_sql
-
-
-@pytest.fixture
-async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
-    runtime = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
-    yield runtime
-    await runtime.sandbox.close()
 
 
 def lose_answer(patch: pytest.MonkeyPatch, name: str, error: Exception) -> None:

@@ -1,7 +1,6 @@
 """A work bell with the real sandbox, storage and database: from a READY chunk to rows and blobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,7 +10,6 @@ import pytest
 from sqlalchemy import text
 
 from services.worker.engines.port import Done, Infra, Outcome, ParseRequest, Sandboxed
-from services.worker.engines.sandbox import Sandbox
 from services.worker.heart import Heart
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
@@ -20,17 +18,8 @@ from shared.jobs.ledger import NewChunk
 from shared.jobs.result import decode, text_full
 from shared.jobs.running import Hand
 from shared.queue.messages import Dispatch
-from shared.wiring import Resources
 
 KIND = "parse_v2"
-
-
-@pytest.fixture
-async def runtime(resources: Resources, tmp_path: Path) -> AsyncIterator[Runtime]:
-    """A worker process's means, without the process."""
-    runtime = Runtime(resources, resources, ["parse"], Sandbox(), tmp_path)
-    yield runtime
-    await runtime.sandbox.close()
 
 
 class Slow:

@@ -1,7 +1,6 @@
 """A dump of the database, restored as docs/operations.md says: what the schema promises comes with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.local.postgres_files import environment, program
 from shared.db import migrations
 from shared.db.engine import open_engine
-from tests.conftest import at, run_alone
 from tests.shared.conftest import Mill
 
 JOBS = (
@@ -34,15 +32,6 @@ async def tool(name: str, *arguments: object) -> None:
 
 def for_tools(url: str) -> str:
     return url.replace("+asyncpg", "")
-
-
-@pytest.fixture
-async def empty(database_server: str) -> AsyncIterator[str]:
-    """The URL of a database without a table."""
-    name = f"restored_{uuid4().hex}"
-    await run_alone(database_server, f"CREATE DATABASE {name}")
-    yield at(database_server, name)
-    await run_alone(database_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def look(engine: AsyncEngine) -> tuple[int, ...]:
@@ -76,26 +65,26 @@ async def check(url: str, rows: tuple[int, ...]) -> None:
 
 
 async def test_a_dump_is_restored_into_an_empty_database_and_over_itself(
-    mill: Mill, database_url: str, empty: str, tmp_path: Path
+    mill: Mill, database_url: str, unmigrated: str, tmp_path: Path
 ) -> None:
     rows = await filled(mill)
     dump = tmp_path / "batchmill.dump"
     await tool("pg_dump", "-Fc", "--no-owner", "-f", dump, for_tools(database_url))
-    await tool("pg_restore", "--no-owner", "--single-transaction", "-d", for_tools(empty), dump)
-    await check(empty, rows)
+    await tool("pg_restore", "--no-owner", "--single-transaction", "-d", for_tools(unmigrated), dump)
+    await check(unmigrated, rows)
     again = ("--clean", "--if-exists", "--no-owner", "--single-transaction")
-    await tool("pg_restore", *again, "-d", for_tools(empty), dump)
-    await check(empty, rows)
+    await tool("pg_restore", *again, "-d", for_tools(unmigrated), dump)
+    await check(unmigrated, rows)
 
 
 async def test_rows_alone_are_restored_into_a_schema_that_is_there(
-    mill: Mill, database_url: str, empty: str, tmp_path: Path
+    mill: Mill, database_url: str, unmigrated: str, tmp_path: Path
 ) -> None:
     rows = await filled(mill)
-    engine = open_engine(empty, name="restored", pooled=False)
+    engine = open_engine(unmigrated, name="restored", pooled=False)
     await migrations.upgrade(engine)
     await engine.dispose()
     dump = tmp_path / "rows.sql"
     await tool("pg_dump", "--data-only", "-T", "alembic_version", "-f", dump, for_tools(database_url))
-    await tool("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, for_tools(empty))
-    await check(empty, rows)
+    await tool("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, for_tools(unmigrated))
+    await check(unmigrated, rows)
