@@ -16,14 +16,15 @@ _REFUSAL = b'{"error":{"message":"Rate limit reached for requests","type":"reque
 
 
 class Gateway:
-    """Lets one request through in `every_s` seconds; each comes `late_s` seconds late, as from far away."""
+    """Lets one request through in `every_s` seconds; each comes `late_s` seconds late, as from far away.
+    `told`: the `Retry-After` of each refusal."""
 
     def __init__(self, server: ModelServer, *, every_s: float = 0.0, late_s: float = 0.0) -> None:
         self._server = server
         self._every_s = every_s
         self._late_s = late_s
         self._open_at = 0.0
-        self.refused = 0
+        self.told: list[int] = []
         self.keys: set[str] = set()
         self.models: set[str] = set()
         self.base_url = ""
@@ -50,9 +51,9 @@ class Gateway:
             self.models.add(json.loads(body)["model"])
             wait = self._open_at - time.monotonic()
             if wait > 0:
-                self.refused += 1
-                told = f"Retry-After: {math.ceil(wait)}\r\nContent-Length: {len(_REFUSAL)}"
-                writer.write(f"HTTP/1.1 429 Too Many Requests\r\n{told}\r\n\r\n".encode() + _REFUSAL)
+                self.told.append(math.ceil(wait))
+                headed = f"Retry-After: {self.told[-1]}\r\nContent-Length: {len(_REFUSAL)}"
+                writer.write(f"HTTP/1.1 429 Too Many Requests\r\n{headed}\r\n\r\n".encode() + _REFUSAL)
             else:
                 self._open_at = time.monotonic() + self._every_s
                 await asyncio.sleep(self._late_s)

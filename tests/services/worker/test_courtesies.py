@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from services.worker import courtesies
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import running
@@ -40,13 +41,15 @@ async def test_one_that_hangs_is_not_waited_for(
     await shift
 
 
-@pytest.mark.parametrize("courtesy", ["ring_when_low", "tell_of_end"])
+@pytest.mark.parametrize(
+    ("courtesy", "event"), [("ring_when_low", "lane not rung"), ("tell_of_end", "end of a chunk not told")]
+)
 async def test_one_that_fails_fails_nothing_else(
     runtime: Runtime,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     courtesy: str,
+    event: str,
 ) -> None:
     async def fails(*_: Any) -> None:
         raise RuntimeError("a fault of ours")
@@ -55,4 +58,7 @@ async def test_one_that_fails_fails_nothing_else(
     job = await add_job(runtime, "a.md", b"# Title\n\nwords")
     await work(runtime, "parse", slice_s=5)
     assert (await job_row(runtime, job)).status == "COMPLETED"
-    assert "a fault of ours" in "".join(capfd.readouterr()) + caplog.text
+    (said,) = (record.msg for record in caplog.records if record.name == courtesies.__name__)
+    assert isinstance(said, dict)
+    assert said["event"] == event
+    assert said["exc_info"], "with the trace of the fault"
