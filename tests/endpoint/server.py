@@ -11,8 +11,8 @@ import httpx
 
 from services.local.ports import claim_port
 from tests.endpoint.weights import model_file
+from tests.patience import GIVES_UP_S
 
-UP_WITHIN_S = 60.0
 SERVE = Path(__file__).with_name("serve.py")
 
 
@@ -44,7 +44,7 @@ class ModelServer:
     def until_up(self) -> Self:
         """Wait until it answers."""
         assert self._process is not None
-        ends_at = time.monotonic() + UP_WITHIN_S
+        ends_at = time.monotonic() + GIVES_UP_S
         while time.monotonic() < ends_at:
             assert self._process.poll() is None, "the model's server ended before it answered"
             try:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tests.patience import GIVES_UP_S
+
 ENV = {
     name: value for name, value in os.environ.items() if not name.startswith(("BATCHMILL_", "LLAMA_CLOUD_"))
 }
@@ -54,7 +56,7 @@ class Person:
 
     def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         process = self.start(*arguments)
-        said, complained = process.communicate(timeout=100)
+        said, complained = process.communicate(timeout=GIVES_UP_S)
         assert process.returncode == code, complained
         assert "Traceback" not in complained
         return said, complained
@@ -83,7 +85,7 @@ def texts(count: int) -> dict[str, bytes]:
     return {f"sub/{i:03}.txt": b"the text of number %d, %s\n" % (i, salt) for i in range(count)}
 
 
-def wait_for(what: Callable[[], bool], within_s: float = 60) -> None:
+def wait_for(what: Callable[[], bool], within_s: float = GIVES_UP_S) -> None:
     deadline = time.monotonic() + within_s
     while not what():
         assert time.monotonic() < deadline

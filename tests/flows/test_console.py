@@ -13,7 +13,6 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser import Visitor, open_browser, visit
 from tests.live_stack import LiveStack
 
-pytestmark = pytest.mark.timeout(180)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DROP = """
 ([files]) => {

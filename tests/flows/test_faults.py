@@ -15,6 +15,7 @@ import redis
 from services.worker.app import LEAVES_WITHIN_S
 from shared.queue.celery_queue import CeleryQueue
 from shared.queue.messages import Advance, Dispatch, Work
+from tests.patience import GIVES_UP_S
 
 MOVES_AGAIN_S = 30.0
 NOBODY_COMES_S = 4.0
@@ -98,7 +99,7 @@ def test_a_worker_leaves_although_a_process_of_its_pool_stands_still(stack: Any)
     for pid in children:
         # They were to die with it, and did.
         with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(timeout=20)
+            psutil.Process(pid).wait(timeout=GIVES_UP_S)
     batch_id = stack.open_batch(some_files(5, size=2_000))
     assert stack.wait_final(batch_id) == "COMPLETED", "another one took its place"
 
@@ -143,11 +144,11 @@ def test_the_broker_is_silent_at_create(stack: Any) -> None:
         assert client.batches.get(batch.id).status == "PENDING"
     finally:
         os.kill(broker, signal.SIGCONT)
-    assert stack.wait_final(batch.id, within_s=60) == "COMPLETED"
+    assert stack.wait_final(batch.id) == "COMPLETED"
 
 
 def test_the_broker_killed_at_create(stack: Any) -> None:
     stack.kill("valkey")
     batch_id = stack.open_batch(some_files(5))
-    assert stack.wait_final(batch_id, within_s=60) == "COMPLETED"
+    assert stack.wait_final(batch_id) == "COMPLETED"
     stack.assert_exact(batch_id, 5)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.patience import GIVES_UP_S
+
 PARSE = ("worker", "--queues", "parse,extract", "--concurrency", "2")
-UP_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +52,20 @@ def join(stack: Any, tmp_path: Path) -> Iterator[Join]:
             start_new_session=True,
         )
         started.append(process)
-        deadline = time.monotonic() + UP_WITHIN_S
+        deadline = time.monotonic() + GIVES_UP_S
         while not ready.exists():
             assert process.poll() is None, "the joined worker ended"
             assert time.monotonic() < deadline, "the joined worker did not come up"
             time.sleep(0.1)
         # Its processes are seen by the database with their first sign of life.
-        stack.wait_for(lambda: len(workers_of(stack, process)) == 2, within_s=10)
+        stack.wait_for(lambda: len(workers_of(stack, process)) == 2)
         return process
 
     yield start
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=GIVES_UP_S)
 
 
 def workers_of(stack: Any, process: subprocess.Popen[bytes]) -> set[Any]:
@@ -79,7 +80,7 @@ def some_files(count: int) -> list[tuple[str, bytes]]:
     return [(f"{i:04}.txt", (b"line %d of a file\n" % i) * 2_000) for i in range(count)]
 
 
-def takers(stack: Any, batch_id: str, within_s: float = 60.0) -> set[Any]:
+def takers(stack: Any, batch_id: str, within_s: float = GIVES_UP_S) -> set[Any]:
     """Who held a chunk of the batch at any of our looks, until it ends."""
     seen: set[Any] = set()
     deadline = time.monotonic() + within_s
@@ -113,10 +114,10 @@ def test_killed_in_the_middle_it_costs_time_and_nothing_else(stack: Any, join: J
         rows = stack.sql("SELECT worker_id FROM chunks WHERE state = 'TAKEN'")
         return bool({row["worker_id"] for row in rows} & theirs)
 
-    stack.wait_for(holds_a_chunk, within_s=30)
+    stack.wait_for(holds_a_chunk)
     os.kill(joined.pid, signal.SIGKILL)
     joined.wait()
-    assert stack.wait_final(batch_id, within_s=90) == "COMPLETED"
+    assert stack.wait_final(batch_id) == "COMPLETED"
     stack.assert_exact(batch_id, 300)
     failed = "SELECT count(*) FROM jobs WHERE batch_id = $1::uuid AND status = 'FAILED'"
     assert stack.sql(failed, batch_id[4:])[0][0] == 0
@@ -129,7 +130,7 @@ def refused(folder: Path, command: tuple[str, ...], settings: dict[str, str]) ->
         env={**outside(), **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GIVES_UP_S,
         check=False,
     )
     assert done.returncode == 4, done.stderr
@@ -169,7 +170,7 @@ def test_the_command_says_whose_storage_it_is(stack: Any, tmp_path: Path) -> Non
             env={**outside(), **urls_of(stack), **settings},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GIVES_UP_S,
             check=False,
         )
 

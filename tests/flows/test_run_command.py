@@ -10,6 +10,7 @@ from typing import Any
 
 from services.cli.run.command import SAMPLES
 from tests.flows.person import ENV, Person, texts, wait_for
+from tests.patience import GIVES_UP_S
 
 
 def batches_of(stack: Any, since: int) -> int:
@@ -112,7 +113,7 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(person: Person) -> None:
     process = person.start("papers", "--config", "cfg-PARSE_FAST")
     wait_for((person.out / "run.json").exists)
     process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=30)
+    said, complained = process.communicate(timeout=GIVES_UP_S)
     assert process.returncode == 130
     assert "run the same command again" in complained
     assert "Traceback" not in complained
@@ -207,7 +208,7 @@ def test_a_cancelled_batch_is_1_and_the_next_run_does_the_rest(person: Person, s
         with stack.client as client:
             client.batches.cancel(batch_id())
     cancelled = batch_id()
-    _, complained = process.communicate(timeout=60)
+    _, complained = process.communicate(timeout=GIVES_UP_S)
     assert process.returncode == 1
     assert f"batch {cancelled} is CANCELLED" in complained
     person.run("papers", "--config", "cfg-PARSE_FAST")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.flows.person import Person, texts, wait_for
 from tests.live_stack import start_live_stack
+from tests.patience import GIVES_UP_S
 
 FAST = ("papers", "--config", "cfg-PARSE_FAST")
 
@@ -24,7 +25,7 @@ def kill_everything(person: Person, pid: int) -> None:
     for one in everything:
         with suppress(psutil.NoSuchProcess):
             one.kill()
-    psutil.wait_procs(everything, timeout=30)
+    psutil.wait_procs(everything, timeout=GIVES_UP_S)
 
 
 def test_everything_dies_at_half_and_nothing_is_done_twice(

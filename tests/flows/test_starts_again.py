@@ -18,6 +18,7 @@ from shared.db.engine import open_engine
 from tests.flows.person import ENV
 from tests.flows.test_faults import some_files
 from tests.live_stack import LiveStack, start_live_stack
+from tests.patience import GIVES_UP_S
 
 Answer = TypeVar("Answer")
 FILES = 80
@@ -28,13 +29,13 @@ REFUSED = 4
 def interrupt(stack: LiveStack) -> None:
     """Ctrl-C."""
     stack.process.send_signal(signal.SIGINT)
-    assert stack.process.wait(timeout=60) == CTRL_C
+    assert stack.process.wait(timeout=GIVES_UP_S) == CTRL_C
 
 
 def kill(stack: LiveStack) -> None:
     """kill -9 of the process that keeps the others."""
     stack.process.kill()
-    stack.process.wait(timeout=60)
+    stack.process.wait(timeout=GIVES_UP_S)
 
 
 def interrupt_and_age(stack: LiveStack) -> None:
@@ -64,7 +65,7 @@ async def in_the_data(data_dir: Path, act: Callable[[AsyncEngine], Awaitable[Ans
 def open_and_end(stack: LiveStack, end: Callable[[LiveStack], None]) -> str:
     """A batch, some of whose files were done when its stack ended."""
     batch_id = stack.open_batch(some_files(FILES))
-    stack.wait_for(lambda: stack.done_of(batch_id) > 0, within_s=60)
+    stack.wait_for(lambda: stack.done_of(batch_id) > 0)
     end(stack)
     return batch_id
 
@@ -101,7 +102,7 @@ async def test_data_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Pa
     before = await in_the_data(tmp_path, make_newer)
     command_line = [sys.executable, "-m", "services.cli", "up", "--port", "0", "--data-dir", str(tmp_path)]
     ended = await asyncio.to_thread(
-        subprocess.run, command_line, env=ENV, capture_output=True, text=True, timeout=120, check=False
+        subprocess.run, command_line, env=ENV, capture_output=True, text=True, timeout=GIVES_UP_S, check=False
     )
     assert ended.returncode == REFUSED, ended.stderr
     assert "9999" in ended.stderr

@@ -16,9 +16,9 @@ def test_a_paused_batch_stands_still_and_goes_on(stack: Any) -> None:
     # At a pace that leaves time to pause it while most of it is still to come.
     with operator.http, operator.limited(jobs_per_minute=600):
         batch_id = stack.open_batch(texts(100))
-        stack.wait_for(lambda: stack.done_of(batch_id) > 3, within_s=60)
+        stack.wait_for(lambda: stack.done_of(batch_id) > 3)
         ask(stack, batch_id, "pause")
-        stack.wait_for(lambda: stack.client.batches.get(batch_id).status == "THROTTLED", within_s=30)
+        stack.wait_for(lambda: stack.client.batches.get(batch_id).status == "THROTTLED")
         done = stack.done_of(batch_id)
         assert done < 100
         assert operator.explain(batch_id)["waiting"]["code"] == "PAUSED"

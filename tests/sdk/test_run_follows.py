@@ -18,6 +18,7 @@ from services.cli.run.results import ResultLog
 from shared.batches import advance as batch_advance
 from shared.wiring import Resources
 from shared.workers import service as worker_service
+from tests.patience import GIVES_UP_S
 from tests.sdk.conftest import ENGINE, Work
 
 Finish = Callable[[str, str], Awaitable[None]]
@@ -69,7 +70,7 @@ async def test_what_was_there_already_has_its_line_before_the_rest_is_worked(
     await batch_advance.advance(resources.unit_of_work, UUID(batch.id[4:]))
     log = ResultLog(tmp_path)
     following = asyncio.create_task(follower(async_client, batch, log, tmp_path).to_the_end())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GIVES_UP_S):
         while not len(log):
             await asyncio.sleep(0.05)
     assert [row.path for row in log.rows()] == ["known.pdf"]
@@ -91,7 +92,7 @@ async def test_more_files_than_fit_in_one_request_have_one_line_each(
     batch = batch_over(client, names)
     await finish(batch.id, batch.project_id)
     log = ResultLog(tmp_path)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GIVES_UP_S):
         await follower(async_client, batch, log, tmp_path).to_the_end()
     assert len(log) == log.added == 11
     rows = {row.path: row for row in log.rows()}

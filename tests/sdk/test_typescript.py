@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.live_stack import LiveStack, start_live_stack
+from tests.patience import GIVES_UP_S
 
 PACKAGE = Path(__file__).parent / "ts"
 STORIES = {
@@ -38,7 +39,7 @@ class Built:
 
     node: str
 
-    def run(self, *arguments: str, env: dict[str, str] | None = None, within_s: float = 100) -> str:
+    def run(self, *arguments: str, env: dict[str, str] | None = None, within_s: float = GIVES_UP_S) -> str:
         """What Node prints; fails with it when Node ends with an error."""
         outside = {k: v for k, v in os.environ.items() if not k.startswith(("BATCHMILL_", "LLAMA_", "NODE_"))}
         done = subprocess.run(

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from shared.config import Settings
-from tests.conftest import UP_WITHIN_S, Tenant
+from tests.conftest import Tenant
+from tests.patience import GIVES_UP_S
 
 SIZE = 200 << 20
 GROWTH = 64 << 20
@@ -37,7 +38,7 @@ async def process(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[psu
     child = await asyncio.create_subprocess_exec(sys.executable, *command, env={**os.environ, **given})
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(UP_WITHIN_S), httpx.AsyncClient() as http:
+        async with asyncio.timeout(GIVES_UP_S), httpx.AsyncClient() as http:
             while True:
                 try:
                     await http.get(f"{url}/health")

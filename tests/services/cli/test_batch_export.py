@@ -22,6 +22,7 @@ from shared.config import Settings
 from shared.wiring import Resources
 from tests.bench.whole_batches import WholeBatch, make
 from tests.conftest import NO_BROKER, Tenant
+from tests.patience import GIVES_UP_S
 from tests.services.api.export.conftest import papers
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +50,7 @@ def export(api_url: str, tenant: Tenant, tmp_path: Path) -> Run:
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", "batches", "export", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90, check=False
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=GIVES_UP_S, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr

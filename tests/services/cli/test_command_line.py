@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import GIVES_UP_S
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("asyncio", "sqlalchemy", "llama_cloud", "celery", "fastapi", "rich", "pydantic_settings")
 
@@ -22,7 +24,13 @@ def batchmill(tmp_path: Path) -> Run:
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=env | more, capture_output=True, text=True, timeout=60, check=False
+            command,
+            cwd=tmp_path,
+            env=env | more,
+            capture_output=True,
+            text=True,
+            timeout=GIVES_UP_S,
+            check=False,
         )
 
     return run

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings
+from tests.patience import GIVES_UP_S
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_add_sync_and_list(api_url: str, operator_key: str, folder: Path, tmp_pa
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", "directories", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=GIVES_UP_S, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from shared.config import Settings
 from shared.wiring import Resources
 from tests.conftest import Tenant
+from tests.patience import GIVES_UP_S
 
 FAST = {"product_type": "parse_v2", "tier": "fast", "version": "latest"}
 SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}}
@@ -116,7 +117,7 @@ def run(settings: Settings, api_url: str, operator_key: str, tenant: Tenant, tmp
             env={**env, **more},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GIVES_UP_S,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr

@@ -13,6 +13,7 @@ from typing import Final
 
 from services.cli.run.planned import Planned
 from services.cli.run.results import FILE, ResultLog
+from tests.patience import GIVES_UP_S
 
 FILES: Final = 3_000
 WRITER: Final = """
@@ -46,7 +47,7 @@ def lives(out: Path, for_s: float | None) -> bool:
     command = [sys.executable, "-c", WRITER, str(out), str(FILES)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         if for_s is None:
-            return writer.wait(timeout=120) == 0
+            return writer.wait(timeout=GIVES_UP_S) == 0
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         time.sleep(for_s)

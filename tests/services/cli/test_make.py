@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import GIVES_UP_S
+
 ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -21,7 +23,7 @@ def make(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProc
         env=env | more,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GIVES_UP_S,
         check=False,
     )
 

@@ -20,6 +20,7 @@ from shared.projects import service as project_service
 from shared.wiring import Resources
 from shared.workers import service as worker_service
 from tests.conftest import Tenant
+from tests.patience import GIVES_UP_S
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -40,7 +41,7 @@ def batchmill(settings: Settings, api_url: str, operator_key: str, tenant: Tenan
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "services.cli", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=GIVES_UP_S, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr

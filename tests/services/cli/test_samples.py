@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.cli.run.command import SAMPLES
 from services.cli.run.folder import list_folder
+from tests.patience import GIVES_UP_S
 
 TEXT = {".html", ".md", ".csv", ".txt"}
 
@@ -21,7 +22,7 @@ def test_they_are_small_and_of_many_kinds() -> None:
 def test_the_script_makes_the_same_ones_twice(tmp_path: Path) -> None:
     script = SAMPLES.parent / "make_samples.py"
     for name in ("first", "second"):
-        subprocess.run([sys.executable, str(script), str(tmp_path / name)], check=True, timeout=60)
+        subprocess.run([sys.executable, str(script), str(tmp_path / name)], check=True, timeout=GIVES_UP_S)
     first, second = list_folder(tmp_path / "first").files, list_folder(tmp_path / "second").files
     assert [file.path for file in first] == [file.path for file in list_folder(SAMPLES).files]
     for one, other in zip(first, second, strict=True):

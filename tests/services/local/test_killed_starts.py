@@ -13,6 +13,7 @@ from services.local.parts import Site, StackParts, product_parts
 from services.local.stack import Stack
 from shared.config import Settings
 from shared.db import migrations
+from tests.patience import GIVES_UP_S
 from tests.services.local.fakes import ROOT, traces_of, until
 
 # What stands in the source below is run in the manager before it starts: each ends it at another moment.
@@ -98,7 +99,7 @@ def start_and_die(folder: Path, moment: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GIVES_UP_S,
         check=False,
     )
     assert ended.returncode == -9, ended.stderr

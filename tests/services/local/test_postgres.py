@@ -20,6 +20,7 @@ from services.local.errors import PostgresRefused, StackAlreadyRunning
 from services.local.postgres import EmbeddedPostgres
 from services.local.postgres_files import program
 from services.local.supervisor import Supervisor
+from tests.patience import GIVES_UP_S
 from tests.services.local.fakes import ROOT, lives, traces_of, until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users")
@@ -101,7 +102,7 @@ async def test_it_runs_where_dev_shm_has_no_room(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GIVES_UP_S,
         check=False,
     )
     assert ended.stdout == "100000\n", ended.stderr

@@ -15,6 +15,7 @@ import pytest
 from services.local.errors import PortTaken, StackAlreadyRunning, StackFailed, StackStopped
 from services.local.parts import Site, StackParts
 from services.local.stack import LiveStack, attach
+from tests.patience import GIVES_UP_S
 from tests.services.local import fakes
 from tests.services.local.fakes import (
     fake_parts,
@@ -144,7 +145,7 @@ async def test_an_error_of_the_block_comes_out_as_it_is(tmp_path: Path) -> None:
 async def test_a_signal_stops_in_order(tmp_path: Path, signum: signal.Signals) -> None:
     started = await asyncio.to_thread(manager, tmp_path)
     started.send_signal(signum)
-    out, _ = await asyncio.to_thread(started.communicate, timeout=10)
+    out, _ = await asyncio.to_thread(started.communicate, timeout=GIVES_UP_S)
     assert out == f"Stopped by {signum.name}.\n"
     assert started.returncode == 0
     assert traces_of(tmp_path) == []

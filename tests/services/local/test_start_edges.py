@@ -16,6 +16,7 @@ from services.local.data_dir import DataDir
 from services.local.errors import StackFailed, SystemRefused
 from services.local.postgres import EmbeddedPostgres
 from services.local.stack import attach
+from tests.patience import GIVES_UP_S
 from tests.services.local.fakes import ROOT, fake_stack, traces_of, until
 
 
@@ -98,7 +99,12 @@ def test_a_reader_that_went_away_is_no_error(call: object) -> None:
     code = f"from {module} import {name}; {name}('hello'); {name}('again')"
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=write, stderr=write, timeout=60, check=False
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stdout=write,
+            stderr=write,
+            timeout=GIVES_UP_S,
+            check=False,
         )
     finally:
         os.close(write)

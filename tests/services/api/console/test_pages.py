@@ -287,7 +287,6 @@ async def test_twenty_batches_cost_as_many_statements_as_one(
     assert counted[0] == counted[1]
 
 
-@pytest.mark.timeout(240)
 async def test_pages_of_two_hundred_thousand_files_read_a_few(
     ours: httpx.AsyncClient, filled: FillBatch, resources: Resources, tenant: Tenant, asked: list[Statement]
 ) -> None:

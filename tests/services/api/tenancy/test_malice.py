@@ -10,7 +10,6 @@ from tests.services.api.tenancy.owned import Owned
 from tests.services.api.tenancy.pages import KEYED, OPERATIONS, Page
 from tests.services.api.tenancy.requests import good
 
-pytestmark = pytest.mark.timeout(300)
 WITH_JSON = [
     page for page in KEYED if "application/json" in OPERATIONS[page].get("requestBody", {}).get("content", {})
 ]

@@ -4,7 +4,6 @@ from itertools import product
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import text
 
 from shared.tables import metadata
@@ -27,7 +26,6 @@ from tests.services.api.tenancy.requests import GOOD, good, reads_a_body, with_a
 
 NEVER_DONE = Page("POST", "/api/v2/extract/schema/generate")
 """400 for want of a model, before any id is looked at."""
-pytestmark = pytest.mark.timeout(300)  # some of these send a thousand requests
 
 
 def test_every_id_is_known() -> None:

@@ -11,7 +11,7 @@ from services.worker.upkeep.process import cleaning, keep_up
 from shared.config import Settings, Storage
 from shared.retention.sweeping import Walk
 from shared.wiring import open_resources
-from tests.conftest import UP_WITHIN_S
+from tests.patience import GIVES_UP_S
 from tests.shared.retention.conftest import Shelf, make_shelf
 from tests.twins import HeardBells
 
@@ -27,7 +27,7 @@ async def test_upkeep_removes_what_is_over(shelf: Shelf) -> None:
     stopping = asyncio.Event()
     running = asyncio.create_task(keep_up(shelf.resources, stopping, more=cleaning(Cleaner(shelf.resources))))
     try:
-        async with asyncio.timeout(UP_WITHIN_S):
+        async with asyncio.timeout(GIVES_UP_S):
             while await shelf.mill.one("SELECT purged_at FROM jobs WHERE id = :j", j=old) is None:
                 await asyncio.sleep(0.05)
             await shelf.mill.sql("UPDATE doomed_blobs SET due_at = now()")
