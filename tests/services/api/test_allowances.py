@@ -17,12 +17,15 @@ from services.api.allowances import (
     Verdict,
     counters_of,
 )
+from tests.patience import GIVES_UP_S
 
 TEN = Allowance(per_minute=60, burst=10)
 
 
 @pytest.fixture
-async def shared(broker_url: str) -> AsyncIterator[InRedis]:
+async def shared(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InRedis]:
+    # How soon it is left alone is another matter.
+    monkeypatch.setattr(allowances, "PATIENCE_S", GIVES_UP_S)
     made = InRedis(broker_url)
     yield made
     await made.close()

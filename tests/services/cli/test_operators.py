@@ -210,7 +210,9 @@ async def test_doctor_looks_at_the_server(batchmill: Run, resources: Resources) 
     assert "the server gives" in found["connections"]["detail"]
     assert found["workers"]["detail"] == "0 alive, 0 draining; no queue is served"
     async with resources.unit_of_work() as uow:
-        await uow.session.execute(text("INSERT INTO sweeps (name) VALUES ('chunks')"))
+        await uow.session.execute(
+            text("INSERT INTO sweeps (name, last_ok_at) VALUES ('chunks', now() + interval '1 h')")
+        )
         await uow.session.execute(
             text(
                 "INSERT INTO chunks (project_id, job_type, queue, job_id, size, rank, due_at) VALUES"

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from services.worker.stop_pipe import StopPipe
 from shared.config import Settings
+from shared.wiring import Resources
+from tests.patience import GIVES_UP_S
 from tests.services.worker.test_hearing import until
 
 FORK = multiprocessing.get_context("fork")
-NOTICED_WITHIN_S = 2.0
 LOOKS_A_SECOND = 6
 """Of one that only keeps its row fresh; one that looked for a stop ten times a second would have more."""
 
@@ -54,19 +56,19 @@ def test_every_process_forked_before_and_after_hears_it_once_it_is_said(pipe: St
     pipe.say()
     pipe.say()
     for told in (*before, listening(pipe)):
-        assert told.poll(NOTICED_WITHIN_S)
+        assert told.poll(GIVES_UP_S)
         assert told.recv() == "heard"
 
 
 def test_a_pipe_that_is_full_keeps_nobody_waiting(pipe: StopPipe) -> None:
     for _ in range(200_000):
         pipe.say()
-    asyncio.run(asyncio.wait_for(pipe.heard(), NOTICED_WITHIN_S))
+    asyncio.run(asyncio.wait_for(pipe.heard(), GIVES_UP_S))
 
 
-def test_a_process_that_waits_for_work_rests_until_the_worker_is_asked_to_leave(
-    settings: Settings, broker_url: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def worker(settings: Settings, broker_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker with one process, which is ready."""
     ready = tmp_path / "ready"
     environment = {
         **os.environ,
@@ -80,19 +82,33 @@ def test_a_process_that_waits_for_work_rests_until_the_worker_is_asked_to_leave(
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         until(ready.exists, "the worker did not come up")
-        (child,) = psutil.Process(process.pid).children()
-        time.sleep(2)  # what follows a start
-        looked, began = looks_of(child), time.monotonic()
-        time.sleep(4)
-        assert (looks_of(child) - looked) / (time.monotonic() - began) < LOOKS_A_SECOND
-        asked = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        assert time.monotonic() - asked < 6, "it did not leave by itself"
-        assert not child.is_running()
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+async def test_a_process_that_waits_for_work_rests_until_the_worker_is_asked_to_leave(
+    worker: subprocess.Popen[bytes], resources: Resources
+) -> None:
+    (child,) = psutil.Process(worker.pid).children()
+    while not (enlisted := await pids_of_workers(resources)):
+        await asyncio.sleep(0.1)
+    assert enlisted == [child.pid]
+    await asyncio.sleep(2)  # what follows a start
+    looked, began = looks_of(child), time.monotonic()
+    await asyncio.sleep(4)
+    assert (looks_of(child) - looked) / (time.monotonic() - began) < LOOKS_A_SECOND
+    worker.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(worker.wait, GIVES_UP_S)
+    assert not child.is_running()
+    assert await pids_of_workers(resources) == [], "it did not take leave"
+
+
+async def pids_of_workers(resources: Resources) -> list[int]:
+    """Those who did not take leave."""
+    async with resources.unit_of_work() as uow:
+        return list(await uow.session.scalars(text("SELECT pid FROM workers")))
 
 
 def looks_of(process: psutil.Process) -> int:
