@@ -118,7 +118,19 @@ def _http(request: Request, error: Exception) -> Response:
         route = f"{request.method[:20]} {request.url.path[:200]}"
         allow = {"allow": ", ".join(_methods(request))} if status == METHOD_NOT_ALLOWED else None
         return _body(status, f"{route} is not part of this server; see /docs/compatibility", allow)
-    return _body(status, detail, getattr(error, "headers", None))
+    return _body(status, _why_unread(error) or detail, getattr(error, "headers", None))
+
+
+def _why_unread(error: Exception) -> str | None:
+    """Of a JSON body the framework says where its grammar ends, and of all else only that it was not read."""
+    match error.__cause__:
+        case UnicodeDecodeError(encoding=encoding, start=start):
+            return f"The body is no text in {encoding.upper()}: its byte {start} cannot be read."
+        case RecursionError():
+            return "The body is nested too deeply to be read."
+        case ValueError():
+            return "The body has a number of more digits than can be read."
+    return None
 
 
 def _methods(request: Request) -> list[str]:

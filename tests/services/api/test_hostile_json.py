@@ -100,6 +100,21 @@ async def test_a_hostile_body_is_4xx_with_a_reason(http: httpx.AsyncClient) -> N
     assert (await http.get(DIRECTORIES)).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"name": "\x80"}', "no text in UTF-8: its byte 10"),
+        (b"[" * DEEP, "nested too deeply"),
+        (b'{"name": 1' + b"0" * 100_000 + b"}", "more digits than can be read"),
+    ],
+    ids=["bytes", "depth", "digits"],
+)
+async def test_a_body_that_cannot_be_read_is_told_why(http: httpx.AsyncClient, body: bytes, why: str) -> None:
+    found = await http.post(DIRECTORIES, content=body, headers=JSON)
+    assert found.status_code == 400
+    assert why in found.json()["detail"]
+
+
 async def test_what_is_nested_deep_is_given_back_or_refused(http: httpx.AsyncClient) -> None:
     for depth, status in ((198, 201), (199, 400)):
         body = b'{"name": "d", "system_metadata": {"a": ' + b"[" * depth + b"]" * depth + b"}}"
