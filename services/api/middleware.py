@@ -11,7 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.error_handlers import answer_unexpected
+from services.api.plain_text import opens_too_many
 from services.api.uploads import IN_PIECES
+from shared.configurations.schema import MAX_PARTS
 from shared.metrics import HttpRequests
 from shared.telemetry import bind
 
@@ -119,8 +121,9 @@ class HeadRequests:
 
 
 class BoundedBodies:
-    """Refuses a body over `MAX_JSON` (413), whatever the client says it is; but a form that is read piece by
-    piece is bounded where it is read. What a refused client still sends is read and dropped by the server."""
+    """Refuses a body over `MAX_JSON` (413) and one of too many objects and lists (400), whatever the client
+    says it is: it is read as JSON before anybody asks for the key. But a form that is read piece by piece is
+    bounded where it is read. What a refused client still sends is read and dropped by the server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -132,8 +135,10 @@ class BoundedBodies:
             return
         headers = dict(scope["headers"])
         too_large = HTTPException(413, f"The body of this request may have {MAX_JSON:,} bytes.")
+        too_many = HTTPException(400, f"body: it has more than {MAX_PARTS:,} objects and lists.")
         # The server lets only digits through, and no more than 64 bits of them.
         announced = int(headers.get(b"content-length", b"0"))
+        came: list[bytes] = []
         size = 0
 
         async def receive_bounded() -> Message:
@@ -143,9 +148,12 @@ class BoundedBodies:
             if announced > MAX_JSON:
                 raise too_large
             message = await receive()
-            size += len(message.get("body", b""))
+            came.append(message.get("body", b""))
+            size += len(came[-1])
             if size > MAX_JSON:
                 raise too_large
+            if not message.get("more_body", False) and opens_too_many(b"".join(came)):
+                raise too_many
             return message
 
         await self._app(scope, receive_bounded, send)

@@ -17,8 +17,19 @@ MAX_DEPTH: Final = 200
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
 
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+
 Step = tuple[str | int, Any] | None
 """A place in a body: the last name on the way, and the place that it is in."""
+
+
+def opens_too_many(body: bytes) -> bool:
+    """Whether JSON that nobody read yet has more objects and lists than a body may have values. Reading them
+    takes seconds, for memory is searched for garbage again with each few hundred of them."""
+    if _opened(body) <= MAX_PARTS:
+        return False
+    # With NUL characters it is UTF-16, where a quotation mark is half of something else.
+    return b"\x00" in body or _opened(_STRING.sub(b"", body)) > MAX_PARTS
 
 
 async def only_text(request: Request) -> None:
@@ -29,7 +40,7 @@ async def only_text(request: Request) -> None:
     if "json" not in request.headers.get("content-type", "").partition(";")[0].lower():
         return
     body = await request.body()
-    opened = body.count(b"{") + body.count(b"[")
+    opened = _opened(body)
     # Each value follows a comma or the beginning of what it is in; each name has a value.
     few = 2 * (opened + body.count(b",")) < MAX_PARTS
     if few and opened <= MAX_DEPTH and not any(mark in body for mark in _MARKS):
@@ -64,6 +75,10 @@ def check_text(value: Any, *where: str) -> None:
             waiting += ((inner, (name, place), depth + 1) for name, inner in one.items())
         elif isinstance(one, list):
             waiting += ((inner, (index, place), depth + 1) for index, inner in enumerate(one))
+
+
+def _opened(body: bytes) -> int:
+    return body.count(b"{") + body.count(b"[")
 
 
 def _check_string(text: str, place: Step) -> None:

@@ -170,7 +170,8 @@ async def test_more_ids_than_a_statement_has_values_are_looked_for(http: httpx.A
     [
         (b'{"filter": {"file_ids": [' + b"1," * 600_000 + b"1]}}", "filter.file_ids"),
         (b"[" + b"[]," * 600_000 + b"[]]", "body"),
-        (b'{"filter": [' + b"{}," * 600_000 + b"{}]}", "filter"),
+        (b'{"filter": [' + b"{}," * 600_000 + b"{}]}", "body"),
+        (("[" + "[]," * 300_000 + "[]]").encode("utf-16")[:2_000_000], "body"),
         (b"{" + b",".join(b'"%d":1' % number for number in range(60_000)) + b"}", "body"),
     ],
 )
@@ -184,9 +185,17 @@ async def test_a_million_values_are_refused_before_each_is_checked(
         assert "100,000" in found.text
 
 
-async def test_commas_in_a_text_are_no_values(http: httpx.AsyncClient) -> None:
-    found = await http.post(DIRECTORIES, json={"name": "d", "description": "," * 200_000})
+@pytest.mark.parametrize("mark", [",", "[", "{", '["', "\\{"])
+async def test_marks_in_a_text_are_no_values(http: httpx.AsyncClient, mark: str) -> None:
+    found = await http.post(DIRECTORIES, json={"name": "d", "description": mark * 200_000})
     assert found.status_code == 201, found.text
+
+
+async def test_so_many_objects_and_lists_are_not_even_read(http: httpx.AsyncClient) -> None:
+    """What is no JSON in the end would be 422, were it read."""
+    for body in (b"[" + b"[]," * 101_000, b'["[{",' + b"{}," * 101_000):
+        found = await http.post(QUERY, content=body, headers=JSON)
+        assert (found.status_code, found.json()["detail"][:5]) == (400, "body:")
 
 
 async def test_of_many_wrong_ids_the_first_is_told(http: httpx.AsyncClient) -> None:
