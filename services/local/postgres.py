@@ -169,7 +169,13 @@ class EmbeddedPostgres:
         """Whether a connection succeeds; makes the database `batchmill` when it is missing."""
         try:
             await self.create_database(DATABASE)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ):
             return False
         return True
 

@@ -13,6 +13,8 @@ _AWAY = (
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.ConnectionDoesNotExistError,
+    # The server hung up between two steps of a statement: one connection of forty that were cut off.
+    asyncpg.InternalClientError,
 )
 
 

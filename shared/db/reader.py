@@ -18,6 +18,13 @@ from shared.telemetry import logger
 log = logger(__name__)
 
 PATIENCE_S: Final = 5.0
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 class NotNow(Exception):
@@ -43,7 +50,7 @@ class Reader:
                 found: Sequence[Sequence[Any]] = await connection.fetch(select, *values)
             finally:
                 await pool.release(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _FAILURES as error:
             if not is_outage(error):
                 log.warning("a read by the driver failed", error=repr(error)[:300])
             raise NotNow from error

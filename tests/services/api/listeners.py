@@ -11,8 +11,9 @@ import httpx
 
 from services.cli.watch.stream import Event, parsed
 from shared import ids
+from tests.patience import GIVES_UP_S
 
-SOON_S = 10
+SOON_S = GIVES_UP_S
 
 
 def path_of(batch_id: UUID) -> str:

@@ -3,11 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InternalError
 
 from shared.db.outage import is_lock_wait, is_outage
+from shared.db.reader import NotNow
 from shared.queue.messages import Advance, Work
 from shared.wiring import Resources
 
@@ -61,6 +63,28 @@ async def test_an_outage_is_told_from_a_wrong_statement(resources: Resources) ->
         with pytest.raises(Exception, match="nowhere") as wrong:
             await uow.session.execute(text("SELECT * FROM nowhere"))
     assert not is_outage(wrong.value)
+
+
+async def test_a_driver_that_is_cut_off_between_two_steps_met_an_outage(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells of a fault of its own then."""
+
+    async def cut_off(*_: Any, **__: Any) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    async with resources.unit_of_work() as uow:
+        await uow.session.execute(text("SELECT 1"))
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg.Connection, "prepare", cut_off)
+            with pytest.raises(InternalError) as away:
+                await uow.session.execute(text("SELECT 2"))
+        assert is_outage(away.value)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "fetch", cut_off)
+        with pytest.raises(NotNow):
+            await resources.reader.fetch("SELECT 1")
+    assert [list(row) for row in await resources.reader.fetch("SELECT 1")] == [[1]]
 
 
 async def test_a_lock_that_does_not_come_is_neither(resources: Resources, mill: Any) -> None:
