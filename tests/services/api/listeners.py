@@ -13,8 +13,6 @@ from services.cli.watch.stream import Event, parsed
 from shared import ids
 from tests.patience import GIVES_UP_S
 
-SOON_S = GIVES_UP_S
-
 
 def path_of(batch_id: UUID) -> str:
     return f"/api/v2/batches/{ids.show(ids.Kind.BATCH, batch_id)}/events"
@@ -41,7 +39,7 @@ class Ear:
 
     async def wait_for(self, what: Any) -> None:
         """Until it was heard."""
-        async with asyncio.timeout(SOON_S):
+        async with asyncio.timeout(GIVES_UP_S):
             while not what(self):
                 await asyncio.sleep(0.01)
 

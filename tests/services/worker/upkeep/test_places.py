@@ -1,7 +1,6 @@
 """Many deliveries side by side: who holds how many places, and who dies with some in hand."""
 
 import asyncio
-import time
 from uuid import uuid4
 
 import pytest
@@ -19,7 +18,7 @@ from tests.shared.conftest import Mill
 async def test_a_dead_server_keeps_no_other_waiting(
     mill: Mill, tell: Tell, gate: Gate, receiver: Receiver
 ) -> None:
-    """Hundreds for one that hangs are older; the other is told within a second all the same."""
+    """Hundreds for one that hangs are older; the other is told meanwhile."""
     async with receiving(hangs) as dead:
         await tell(dead.url, times=600)
         async with sending(mill.resources, Deliverer(gate, keep_days=1)):
@@ -28,14 +27,12 @@ async def test_a_dead_server_keeps_no_other_waiting(
                 return dead.open_now >= deliver.AT_ONCE_OF_DESTINATION
 
             await until(busy)
-            started = time.monotonic()
             await tell(receiver.url, times=100)
             await until(over(mill, but=600))
-            took = time.monotonic() - started
         assert dead.most_open <= deliver.AT_ONCE_OF_DESTINATION
     assert len(receiver.heard) == 100
     assert receiver.most_open <= deliver.AT_ONCE_OF_DESTINATION
-    assert took < 15, "a hundred side by side, on a busy machine"
+    assert len(dead.heard) < 300, "they did not wait for those"
 
 
 async def test_after_a_failure_a_server_has_one_place(
