@@ -19,7 +19,6 @@ from tests.patience import GIVES_UP_S
 
 LOOKS_A_SECOND = 4
 """Of its main thread; the library's own server has ten."""
-STARTS_WITHIN_S = 60.0
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ async def api(settings: Settings) -> AsyncIterator[tuple[asyncio.subprocess.Proc
     child = await asyncio.create_subprocess_exec(sys.executable, *command, env={**os.environ, **given})
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(STARTS_WITHIN_S):
+        async with asyncio.timeout(GIVES_UP_S):
             while not await answers(url):
                 assert child.returncode is None
                 await asyncio.sleep(0.1)

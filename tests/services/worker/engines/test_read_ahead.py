@@ -178,7 +178,7 @@ async def test_when_a_run_is_ended_what_is_ahead_goes_with_it(bad: Bad, tmp_path
             await run
     else:
         await (reader.sandbox.kill() if how == "kill" else reader.sandbox.close())
-        assert isinstance(await asyncio.wait_for(run, 5), Again)
+        assert isinstance(await asyncio.wait_for(run, GIVES_UP_S), Again)
     await eventually(lambda: is_gone(pid))
     if how != "close":
         assert text(await reader.sandbox.run(last, project_id="p")) == words_of(last)

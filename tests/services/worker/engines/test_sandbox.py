@@ -279,7 +279,7 @@ async def test_kill_ends_the_document_and_blames_nobody(bad: Bad, tmp_path: Path
     run = asyncio.create_task(reader.do("hang", where="pid"))
     pid = await pid_in(tmp_path, "pid")
     await reader.sandbox.kill()
-    outcome = await asyncio.wait_for(run, 5)
+    outcome = await asyncio.wait_for(run, GIVES_UP_S)
     assert isinstance(outcome, Again)
     assert is_gone(pid)
     assert await reader.say("read") == "words"
