@@ -16,7 +16,6 @@ SHOWN_NAMES: Final = 8  # of a place
 MAX_DEPTH: Final = 200
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _MARKS: Final = (b"\\", b"\xed", b"\x00")  # an escape, a surrogate in UTF-8, and UTF-16
-
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 Step = tuple[str | int, Any] | None

@@ -135,10 +135,12 @@ def test_the_broker_is_silent_at_create(stack: Any) -> None:
     (broker,) = stack.pids("valkey")[:1]
     os.kill(broker, signal.SIGSTOP)
     try:
+        started = time.monotonic()
         batch = client.batches.create(
             source_directory_id=directory.id,
             config={"job": {"type": "parse_v2", "configuration_id": "cfg-PARSE_FAST"}},
         )
+        assert time.monotonic() - started < 5
         assert client.batches.get(batch.id).status == "PENDING"
     finally:
         os.kill(broker, signal.SIGCONT)

@@ -11,8 +11,7 @@ import pytest
 
 from tests.patience import GIVES_UP_S
 
-FELT_WITHIN_S = 25.0
-"""After thirty a lane looks by itself."""
+FELT_WITHIN_S = 5.0
 
 
 class Operator:
@@ -69,7 +68,7 @@ def test_a_rate_is_kept_without_a_sweep_in_between(stack: Any, operator: Operato
         assert stack.wait_final(batch_id) == "COMPLETED"
     starts = starts_of(stack, batch_id)
     # Starts are read off the flush, so one may seem a little late; more than the rate allows it never is.
-    assert 24 / 240 * 60 * 0.9 <= starts[-1] - starts[0] <= 24 / 240 * 60 * 4
+    assert 24 / 240 * 60 * 0.9 <= starts[-1] - starts[0] <= 24 / 240 * 60 * 1.6
     stack.assert_exact(batch_id, 24)
 
 
@@ -85,10 +84,10 @@ def test_a_throttled_batch_says_why_and_until_when_and_that_is_true(stack: Any, 
         until = datetime.fromisoformat(told["waiting"]["until"]).timestamp()
         begun = len(starts_of(stack, batch_id))
         stack.wait_for(lambda: len(starts_of(stack, batch_id)) > begun)
-        assert -0.5 < starts_of(stack, batch_id)[begun] - until < 6, "the one after it comes in six seconds"
+        assert abs(starts_of(stack, batch_id)[begun] - until) < 1.0
     lifted = time.monotonic()
     assert stack.wait_final(batch_id) == "COMPLETED"
-    assert time.monotonic() - lifted < 100, "40 files at ten a minute would have taken minutes"
+    assert time.monotonic() - lifted < 20, "40 files at ten a minute would have taken minutes"
     stack.assert_exact(batch_id, 40)
 
 

@@ -19,13 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.listening_socket import listening_socket
-from tests.patience import GIVES_UP_S
 from tests.sdk.generated.literals import real_body, real_path, real_query
 from tests.sdk.generated.world import World
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 HOP = {"host", "content-length", "transfer-encoding", "connection", "authorization", "accept-encoding"}
 BACK = {"content-length", "content-encoding", "transfer-encoding", "connection", "server", "date"}
+UP_WITHIN_S = 90.0
 
 
 class Gateway:
@@ -42,7 +42,7 @@ class Gateway:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        for _ in range(int(GIVES_UP_S * 20)):
+        for _ in range(int(UP_WITHIN_S * 20)):
             if self._server.started:
                 return self
             assert self._thread.is_alive(), "the gateway ended before it served; see the log above"

@@ -10,12 +10,11 @@ from uuid import uuid4
 
 import httpx
 
-from tests.patience import GIVES_UP_S
-
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}}
 PARSE = {"tier": "fast", "version": "latest"}
 PRESET = "cfg-PARSE_FAST"
+WITHIN_S = 60.0
 
 
 class World:
@@ -146,7 +145,7 @@ class World:
         return str((await self.ask("POST", path, **more))["id"])
 
     async def _end_of(self, kind: str, made: str) -> str:
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(WITHIN_S):
             while True:
                 found = await self.ask("GET", f"/api/v2/{kind}/{made}")
                 status = str(found.get("job", found)["status"])

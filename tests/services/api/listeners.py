@@ -11,7 +11,8 @@ import httpx
 
 from services.cli.watch.stream import Event, parsed
 from shared import ids
-from tests.patience import GIVES_UP_S
+
+SOON_S = 10
 
 
 def path_of(batch_id: UUID) -> str:
@@ -39,7 +40,7 @@ class Ear:
 
     async def wait_for(self, what: Any) -> None:
         """Until it was heard."""
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(SOON_S):
             while not what(self):
                 await asyncio.sleep(0.01)
 

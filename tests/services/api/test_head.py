@@ -8,7 +8,6 @@ import pytest
 from shared.wiring import Resources
 from tests.bench.whole_batches import make
 from tests.conftest import Tenant
-from tests.patience import GIVES_UP_S
 from tests.services.api.export.conftest import papers
 
 DIRECTORIES = "/api/v1/beta/directories"
@@ -59,7 +58,7 @@ async def test_a_stream_without_an_end_is_not_begun(http: httpx.AsyncClient) -> 
     job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_FAST"}
     body = {"source_directory_id": directory, "config": {"job": job}}
     batch = f"/api/v2/batches/{(await http.post('/api/v2/batches', json=body)).json()['id']}"
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(10):
         head = await http.head(f"{batch}/events")
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"].startswith("text/event-stream")

@@ -16,7 +16,6 @@ from sqlalchemy import text
 from shared.config import Settings
 from shared.wiring import Resources
 from tests.conftest import NO_BROKER, Tenant
-from tests.patience import GIVES_UP_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,7 +58,7 @@ class Mortal:
                 process.wait()
 
     async def up(self) -> None:
-        async with httpx.AsyncClient() as http, asyncio.timeout(GIVES_UP_S):
+        async with httpx.AsyncClient() as http, asyncio.timeout(30):
             while True:
                 try:
                     if (await http.get(f"{self.url}/ready")).status_code == 200:

@@ -11,7 +11,6 @@ from shared.config import Settings, Storage
 from shared.installation.service import OtherStorage
 from shared.wiring import Resources
 from tests.conftest import Server, Tenant
-from tests.patience import GIVES_UP_S
 from tests.twins import HeardBells
 
 FILES = "/api/v1/beta/files"
@@ -66,7 +65,7 @@ async def test_started_before_its_database_it_asks_again_by_itself(
                 assert "not be checked yet" in early[0].json()["detail"]
                 assert await storage_of(http) == "not checked yet"
             assert (await http.get(FILES)).status_code == 200
-            async with asyncio.timeout(GIVES_UP_S):
+            async with asyncio.timeout(10):
                 while await storage_of(http) != "not the storage of this database":
                     await asyncio.sleep(0.1)
             refused = await upload(http)

@@ -21,9 +21,9 @@ from shared import ids
 from shared.batches import service as batch_service
 from shared.wiring import Resources
 from tests.conftest import Tenant
-from tests.patience import GIVES_UP_S
 from tests.shared.conftest import Mill, done, make_mill
 
+WITHIN_S = 40
 FIRST = b'id: 3\nevent: batch.progress\ndata: {"a": "\xc3\xa9"}\n\n'
 SECOND = b": still here\n\nretry: 2000\n\nid: 4\r\nevent: x\r\ndata: {}\r\n\r\n"
 EVENTS = [Event(3, "batch.progress", {"a": "é"}), None, Event(4, "x", {})]
@@ -104,12 +104,12 @@ class Watch:
 
     async def first_line(self) -> str:
         assert self.process.stdout is not None
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(WITHIN_S):
             return (await self.process.stdout.readline()).decode()
 
     async def end(self) -> tuple[int, list[str], str]:
         """Exit code, the lines that were not read yet, and what was said beside them."""
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(WITHIN_S):
             out, err = await self.process.communicate()
         assert self.process.returncode is not None
         return self.process.returncode, out.decode().splitlines(), err.decode()

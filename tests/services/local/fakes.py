@@ -14,7 +14,6 @@ import psutil
 from services.local.parts import Site, StackParts, api_part, ready_by_file
 from services.local.processes import Part
 from services.local.stack import Stack
-from tests.patience import GIVES_UP_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,8 +92,8 @@ def address_of(started: "subprocess.Popen[str]") -> str:
     return said
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+async def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.02)
 

@@ -12,7 +12,6 @@ import pytest
 from services.local import processes
 from services.local.endings import ended
 from services.local.processes import Process
-from tests.patience import GIVES_UP_S
 from tests.services.local.fakes import python
 
 SLEEPS = "import time; time.sleep(99)"
@@ -25,12 +24,12 @@ def refuse(_: int) -> int:
 
 
 async def killed_after_a_moment(process: Process) -> int:
-    """Its exit code."""
+    """Its exit code, which must be known soon after its end."""
     waiting = asyncio.create_task(process.exited())
     await asyncio.sleep(0.3)
     assert not waiting.done()
     os.kill(process.pid, signal.SIGKILL)
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(5):
         return await waiting
 
 
@@ -59,7 +58,7 @@ async def test_two_who_wait_for_one_part_are_both_told(
     process = Process(python("shared", SLEEPS, logs=tmp_path))
     other = asyncio.create_task(process.exited())
     assert await killed_after_a_moment(process) == -signal.SIGKILL
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(5):
         assert await other == -signal.SIGKILL
 
 

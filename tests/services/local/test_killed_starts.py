@@ -111,7 +111,7 @@ async def test_the_next_start_works(tmp_path: Path, moment: str) -> None:
     folder = tmp_path / "data"
     await asyncio.to_thread(start_and_die, folder, moment)
     if sys.platform == "linux":
-        await until(lambda: not traces_of(folder))
+        await until(lambda: not traces_of(folder), seconds=30)
     async with stack_without_services(folder) as stack:
         connection = await asyncpg.connect(stack.database_url.replace("+asyncpg", ""))
         try:

@@ -37,7 +37,7 @@ async def ask(postgres: EmbeddedPostgres, *statements: str, database: str = "bat
 
 
 async def until_it_answers(postgres: EmbeddedPostgres) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(20):
         while not await postgres.answers():
             await asyncio.sleep(0.05)
 

@@ -85,12 +85,12 @@ async def test_a_disk_that_is_full_does_not_end_a_stack_that_serves(
             context.setattr(DataDir, "write_record", full)
             first = recorded(tmp_path)["worker"]
             os.kill(first, signal.SIGKILL)
-            await until(lambda: any("No space left" in line for line in said))
+            await until(lambda: any("No space left" in line for line in said), seconds=30)
             assert await attach(tmp_path) is not None
         (second,) = (part.pid for part in stack.parts() if part.name == "worker")
         assert second != first
         os.kill(second, signal.SIGKILL)
-        await until(lambda: recorded(tmp_path)["worker"] not in {first, second})
+        await until(lambda: recorded(tmp_path)["worker"] not in {first, second}, seconds=30)
     assert traces_of(tmp_path) == []
 
 

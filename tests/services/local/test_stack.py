@@ -173,7 +173,7 @@ async def test_kill_9_of_the_manager_leaves_no_children(tmp_path: Path) -> None:
     started.kill()
     await asyncio.to_thread(started.communicate)
     if sys.platform == "linux":
-        await until(lambda: not traces_of(tmp_path))
+        await until(lambda: not traces_of(tmp_path), seconds=30)
     async with fake_stack(tmp_path) as stack:
         assert not any(map(lives, pids.values()))
         assert set(recorded(tmp_path)) == set(pids)

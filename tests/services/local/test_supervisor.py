@@ -81,7 +81,7 @@ async def test_a_part_that_is_not_critical_never_ends_the_stack(
     lives_file = tmp_path / "lives"
     code = f"open({str(lives_file)!r}, 'a').write('x')"
     await supervisor.start(replace(python("extra", code, logs=tmp_path), critical=False, ready=never))
-    await until(lambda: lives_file.exists() and len(lives_file.read_text()) >= 7)
+    await until(lambda: lives_file.exists() and len(lives_file.read_text()) >= 7, seconds=20)
 
 
 async def test_kill_9_of_a_part_takes_its_children_and_brings_a_new_one(
@@ -141,7 +141,7 @@ async def test_a_stubborn_part_is_killed_after_its_grace_or_at_once_in_a_hurry(
     await asyncio.sleep(0.2)
     assert lives(pid)
     supervisor.hurry()
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(5):
         await stopping
     assert not lives(pid)
 

@@ -10,12 +10,11 @@ from services.worker import courtesies
 from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import running
-from tests.patience import GIVES_UP_S
 from tests.services.worker.test_work import add_job, job_row
 
 
 async def ended(runtime: Runtime, *jobs: UUID) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(20):
         for job in jobs:
             while (await job_row(runtime, job)).status != "COMPLETED":
                 await asyncio.sleep(0.02)

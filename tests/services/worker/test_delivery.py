@@ -17,8 +17,9 @@ from shared.jobs.running import JobEnd
 from shared.storage.object_store import ObjectStore
 from shared.storage.port import StorageDown
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.worker.test_work import add_job, chunk_row, job_row, run_sql
+
+LIMIT_S = 10.0
 
 
 class Store:
@@ -105,14 +106,14 @@ async def test_rows_are_told_after_all_results_are_stored_and_nothing_stays(home
 async def test_the_next_file_is_not_kept_waiting_but_the_next_lot_is(home: Home) -> None:
     home.store.open.clear()
     home.made("a")
-    await asyncio.wait_for(home.delivery.start(), GIVES_UP_S)
+    await asyncio.wait_for(home.delivery.start(), LIMIT_S)
     home.made("b")
     second = asyncio.create_task(home.delivery.start())
     await asyncio.sleep(0.05)
     assert not second.done()
     assert home.said == []
     home.store.open.set()
-    assert await asyncio.wait_for(second, GIVES_UP_S) is None
+    assert await asyncio.wait_for(second, LIMIT_S) is None
     await home.delivery.last()
     assert home.said == ["stored a", "told a", "stored b", "told b"]
     assert home.delivery.storing_s >= 0.04
@@ -158,7 +159,7 @@ async def test_who_leaves_waits_no_longer_than_he_says(home: Home) -> None:
     home.made("a")
     await home.delivery.start()
     home.made("b")
-    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=0.1), GIVES_UP_S)
+    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=0.1), LIMIT_S)
     assert ends == []
     assert trouble is not None
     assert "in time" in trouble
@@ -173,7 +174,7 @@ async def test_closing_breaks_off_and_deletes_what_nobody_stored(home: Home) -> 
     await home.delivery.start()
     home.made("c")
     await asyncio.sleep(0.02)
-    await asyncio.wait_for(home.delivery.close(), GIVES_UP_S)
+    await asyncio.wait_for(home.delivery.close(), LIMIT_S)
     home.store.open.set()
     assert (home.said, home.left) == ([], [])
 
@@ -199,7 +200,7 @@ async def test_who_was_broken_off_while_he_waited_may_ask_again(home: Home) -> N
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     home.store.open.set()
-    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=GIVES_UP_S), GIVES_UP_S)
+    ends, trouble = await asyncio.wait_for(home.delivery.last(within_s=LIMIT_S), LIMIT_S)
     assert (keys(ends), trouble) == (["b"], None)
     assert home.said == ["stored a", "told a", "stored b"]
 
@@ -224,7 +225,7 @@ async def test_a_worker_leaves_in_time_whatever_the_storage_does(
     job = await add_job(runtime, "a.txt", b"words that are read and not stored")
     monkeypatch.setattr(ObjectStore, "put_files", hangs)
     task = asyncio.create_task(work(runtime, "parse", slice_s=5))
-    await asyncio.wait_for(asked.wait(), GIVES_UP_S)
+    await asyncio.wait_for(asked.wait(), LIMIT_S)
     runtime.stopping.set()
     await asyncio.wait_for(task, chunk.GRACE_S + chunk.LEAVING_WITHIN_S + 3)
     row = await chunk_row(runtime)

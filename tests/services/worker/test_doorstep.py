@@ -11,7 +11,6 @@ from shared.db import migrations
 from shared.db.engine import open_engine
 from shared.installation.service import OtherStorage, look
 from shared.wiring import Resources, open_resources
-from tests.patience import GIVES_UP_S
 from tests.twins import HeardBells
 
 
@@ -30,7 +29,7 @@ async def test_a_schema_that_is_missing_is_waited_for(
     engine = open_engine(unmigrated, name="tests", pooled=False)
     await migrations.upgrade(engine)
     await engine.dispose()
-    await asyncio.wait_for(waiting, GIVES_UP_S)
+    await asyncio.wait_for(waiting, 10)
     after = over(settings, database=database)
     assert (await look(after.unit_of_work, after.storage)).here
     await after.close()

@@ -14,8 +14,9 @@ from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.jobs import reclaim, running
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.worker.test_work import Broken, Slow, add_job, chunk_row, job_row, run_sql
+
+LIMIT_S = 20.0
 
 
 class Asked(Slow):
@@ -90,7 +91,7 @@ async def a_lease_that_may_be_over(runtime: Runtime, monkeypatch: pytest.MonkeyP
         finally:
             # To its end in any case: nothing of it may go on in the next test.
             monkeypatch.setattr("services.worker.heart.LEASE_S", 15.0)
-            await asyncio.wait_for(run, GIVES_UP_S)
+            await asyncio.wait_for(run, LIMIT_S)
     assert asked.times == 1
 
 
@@ -118,7 +119,7 @@ async def a_worker_that_is_asked_to_leave(runtime: Runtime, *, within_s: float) 
     job = await add_job(runtime, "a.txt", b"words")
     task = asyncio.create_task(work(runtime, "parse", slice_s=5))
     try:
-        await asyncio.wait_for(slow.started.wait(), GIVES_UP_S)
+        await asyncio.wait_for(slow.started.wait(), LIMIT_S)
         runtime.stopping.set()
         await asyncio.wait_for(asyncio.shield(task), within_s)
     finally:
@@ -130,7 +131,7 @@ async def a_worker_that_is_asked_to_leave(runtime: Runtime, *, within_s: float) 
 
 
 async def test_rule_28_a_worker_that_leaves_gives_back_what_it_holds(runtime: Runtime) -> None:
-    await a_worker_that_is_asked_to_leave(runtime, within_s=GIVES_UP_S)
+    await a_worker_that_is_asked_to_leave(runtime, within_s=LIMIT_S)
 
 
 async def test_rule_28_without_the_look_at_the_stop_a_worker_keeps_its_file(

@@ -14,8 +14,9 @@ from services.worker.runtime import Runtime
 from services.worker.tasks.work import work
 from shared.pausing import Point, listening
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.worker.test_work import add_job, chunk_row, job_row, run_sql
+
+LIMIT_S = 30.0
 
 
 class Says:
@@ -67,10 +68,10 @@ async def a_late_holder(runtimes: tuple[Runtime, Runtime], at: Point) -> None:
     async def first_stands(point: Point) -> None:
         if point is at and not stands.is_set():
             stands.set()
-            await asyncio.wait_for(go_on.wait(), GIVES_UP_S)
+            await asyncio.wait_for(go_on.wait(), LIMIT_S)
 
     with listening(first_stands):
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(LIMIT_S):
             away = asyncio.create_task(work(late, "parse", slice_s=0))
             await stands.wait()
             # Its lease is over, the sweeper gave the file back; no heartbeat of it came between.

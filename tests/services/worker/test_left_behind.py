@@ -18,9 +18,10 @@ from services.worker.tasks.work import work
 from shared.jobs.result import decode, encode, text_full
 from shared.pausing import Point, listening
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.worker.test_reuse import PARSE
 from tests.services.worker.test_work import add_job, job_row, run_sql
+
+LIMIT_S = 30.0
 
 
 class Counting:
@@ -69,7 +70,7 @@ async def stored_and_lost(dies: Runtime, successor: Runtime, *, between: Any = N
             await asyncio.Event().wait()
 
     with listening(for_ever):
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(LIMIT_S):
             away = asyncio.create_task(work(dies, "parse", slice_s=0))
             await stands.wait()
             (lost,) = [

@@ -22,6 +22,7 @@ from tests.patience import GIVES_UP_S
 from tests.services.worker.test_hearing import until
 
 FORK = multiprocessing.get_context("fork")
+NOTICED_WITHIN_S = 2.0
 LOOKS_A_SECOND = 6
 """Of one that only keeps its row fresh; one that looked for a stop ten times a second would have more."""
 
@@ -56,14 +57,14 @@ def test_every_process_forked_before_and_after_hears_it_once_it_is_said(pipe: St
     pipe.say()
     pipe.say()
     for told in (*before, listening(pipe)):
-        assert told.poll(GIVES_UP_S)
+        assert told.poll(NOTICED_WITHIN_S)
         assert told.recv() == "heard"
 
 
 def test_a_pipe_that_is_full_keeps_nobody_waiting(pipe: StopPipe) -> None:
     for _ in range(200_000):
         pipe.say()
-    asyncio.run(asyncio.wait_for(pipe.heard(), GIVES_UP_S))
+    asyncio.run(asyncio.wait_for(pipe.heard(), NOTICED_WITHIN_S))
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ async def test_a_batch_that_somebody_holds_does_not_stop_its_lane(mill: Any) -> 
         await mill.advance(batch_id)
     async with mill.resources.unit_of_work() as holder:
         await holder.session.execute(text("SELECT 1 FROM batches WHERE id = :b FOR UPDATE"), {"b": first})
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(1.5):
             assert await mill.dispatch() > 0
     granted = {batch_id for (batch_id,) in await mill.sql("SELECT DISTINCT batch_id FROM chunks")}
     assert granted == {second}

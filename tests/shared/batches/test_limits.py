@@ -73,26 +73,26 @@ async def test_a_batch_without_a_place_is_throttled_with_its_reason_until_a_gran
 
 async def test_a_rate_spaces_due_times_and_says_when_it_lifts(mill: Any) -> None:
     await mill.add_worker()
-    await limit(mill, jobs_per_minute=1)
+    await limit(mill, jobs_per_minute=12)
     batch_id = await opened(mill, 10)
     await mill.dispatch()
     assert await files_granted(mill) == 1
     await mill.taken()
     await mill.dispatch()
-    assert await files_granted(mill) == 1, "the next may start in a minute, and is not granted yet"
+    assert await files_granted(mill) == 1, "the next may start in five seconds, and is not granted yet"
     seconds = await mill.one(
         "SELECT extract(epoch FROM CAST(wait->>'until' AS timestamptz) - now()) FROM lanes"
     )
-    assert 30 < seconds <= 60
+    assert 4 < seconds <= 5
     waiting = (await explained(mill, batch_id)).waiting
     assert waiting is not None
-    assert (waiting["code"], waiting["limit"]) == ("PROJECT_RATE", 1)
+    assert (waiting["code"], waiting["limit"]) == ("PROJECT_RATE", 12)
     assert await status_of(mill, batch_id) == "RUNNING", "something of it runs"
 
 
 async def test_a_batch_that_waits_for_its_rate_is_throttled(mill: Any, an_end: Any) -> None:
     await mill.add_worker()
-    await limit(mill, jobs_per_minute=1)
+    await limit(mill, jobs_per_minute=12)
     batch_id = await opened(mill, 10)
     await mill.dispatch()
     await finish(mill, await mill.taken(), an_end)
@@ -102,11 +102,11 @@ async def test_a_batch_that_waits_for_its_rate_is_throttled(mill: Any, an_end: A
     assert row.wait["code"] == "PROJECT_RATE"
     promised = datetime.fromisoformat(row.wait["until"])
     # A second and a half before its time the next one is granted, due at the promised moment.
-    await mill.sql("UPDATE lanes SET tat = tat - interval '58.6 s'")
+    await mill.sql("UPDATE lanes SET tat = tat - interval '3.6 s'")
     await mill.dispatch()
     assert await status_of(mill, batch_id) == "RUNNING"
     due = await mill.one("SELECT due_at FROM chunks WHERE state = 'READY'")
-    assert abs((due - (promised - timedelta(seconds=58.6))).total_seconds()) < 0.05
+    assert abs((due - (promised - timedelta(seconds=3.6))).total_seconds()) < 0.05
     assert await mill.take() is None, "granted, but not before its time"
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.retention import emptying
 from shared.tables import metadata
-from tests.patience import GIVES_UP_S
 from tests.shared.conftest import Mill
 
 ADD = (
@@ -33,7 +32,7 @@ async def process_of(connection: AsyncConnection) -> int:
 
 async def until_it_waits(mill: Mill, pid: int) -> None:
     """Somebody holds what the connection's statement wants."""
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(10):
         while not await mill.one("SELECT cardinality(pg_blocking_pids(:p)) > 0", p=pid):
             await asyncio.sleep(0.01)
 

@@ -17,7 +17,6 @@ from shared.errors import Conflict, InvalidInput, NotFound
 from shared.files.model import File
 from shared.wiring import Resources
 from tests.conftest import Tenant
-from tests.patience import GIVES_UP_S
 
 
 async def a_file(uow: UnitOfWork, tenant: Tenant, name: str = "n", digest: bytes = b"1") -> File:
@@ -345,7 +344,7 @@ class TestDeletedWhileItMoves:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND wait_event_type = 'Lock' AND query LIKE 'UPDATE directory_files%'"
         )
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(20):
             while True:
                 async with resources.unit_of_work() as unit:
                     if (await unit.session.execute(waiting)).scalar_one():

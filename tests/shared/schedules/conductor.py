@@ -10,9 +10,9 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.pausing import Point, listening
-from tests.patience import GIVES_UP_S
 
 T = TypeVar("T")
+LIMIT_S = 20.0
 
 
 class KilledError(BaseException):
@@ -36,12 +36,12 @@ class Actor(Generic[T]):
         self.arrived.set()
         if self.dies:
             raise KilledError(point)
-        await asyncio.wait_for(self.go_on.wait(), GIVES_UP_S)
+        await asyncio.wait_for(self.go_on.wait(), LIMIT_S)
 
     async def end(self) -> T:
         """Let go, and answer what the coroutine answers."""
         self.go_on.set()
-        return await asyncio.wait_for(self.task, GIVES_UP_S)
+        return await asyncio.wait_for(self.task, LIMIT_S)
 
 
 class Conductor:
@@ -69,7 +69,7 @@ class Conductor:
         """Run `work` until it stands at the point. It must get there."""
         actor = self._start(work, Actor[T](at, dies=False))
         arrived = asyncio.create_task(actor.arrived.wait())
-        await asyncio.wait({arrived, actor.task}, timeout=GIVES_UP_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({arrived, actor.task}, timeout=LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
         arrived.cancel()
         if not actor.arrived.is_set():
             if actor.task.done():
@@ -80,7 +80,7 @@ class Conductor:
     async def beside(self, work: Coroutine[Any, Any, T]) -> Actor[T]:
         """Run `work` to its end, or until it waits for a lock that another holds."""
         actor = self._start(work, Actor[T](None, dies=False))
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(LIMIT_S):
             while not actor.task.done() and not await self._blocked():
                 await asyncio.sleep(0.01)
         return actor
@@ -89,7 +89,7 @@ class Conductor:
         """Run `work` and let it die at the point; False when it ended without coming there."""
         actor = self._start(work, Actor[Any](at, dies=True))
         try:
-            await asyncio.wait_for(actor.task, GIVES_UP_S)
+            await asyncio.wait_for(actor.task, LIMIT_S)
         except KilledError:
             return True
         return False

@@ -7,7 +7,6 @@ import httpx
 from services.worker.upkeep.clean import Cleaner
 from shared.config import Settings
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.api.admin.conftest import Rows
 
 EVER = {"results_days": None, "jobs_days": None, "batches_days": None, "files_days": None}
@@ -48,7 +47,7 @@ async def test_a_purge_ends_and_goes_on_telling(
     assert other.status_code == 404
 
     cleaner = Cleaner(resources)
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(30):
         while (found := (await admin.get(path)).json())["state"] != "DONE":
             async with resources.unit_of_work() as uow:
                 await cleaner.purge(uow)

@@ -17,7 +17,6 @@ from services.worker.engines.limits import SandboxLimits
 from services.worker.engines.port import Done, Outcome, ParseRequest
 from services.worker.engines.sandbox import Sandbox
 from shared.jobs.result import ResultDocument, decode
-from tests.patience import GIVES_UP_S
 
 MISBEHAVING = str(Path(__file__).with_name("misbehaving.py"))
 SCANNED = "Invoice number 1000 total due on receipt"
@@ -136,7 +135,7 @@ async def bad(tmp_path: Path) -> AsyncIterator[Callable[..., Reader]]:
         await sandbox.close()
 
 
-async def eventually(check: Callable[[], bool], *, within: float = GIVES_UP_S) -> None:
+async def eventually(check: Callable[[], bool], *, within: float = 10.0) -> None:
     """Wait until `check` holds; fail when it does not within so many seconds."""
     async with asyncio.timeout(within):
         while not check():

@@ -12,7 +12,6 @@ import pytest
 
 from services.worker.engines.port import Done, Infra, ParseRequest
 from shared.jobs.codes import FailureCode
-from tests.patience import GIVES_UP_S
 from tests.services.worker.engines.conftest import Reader, is_gone, pid_in
 
 Bad = Callable[..., Reader]
@@ -20,7 +19,7 @@ Bad = Callable[..., Reader]
 
 async def another_pid_in(folder: Path, name: str, other_than: int) -> int:
     """The next process id that an engine writes into its folder."""
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(20):
         while (found := await pid_in(folder, name)) == other_than:
             await asyncio.sleep(0.02)
     return found
@@ -40,7 +39,7 @@ async def test_a_kill_from_outside_costs_a_document_one_more_try(
     first = await pid_in(tmp_path, "pid")
     path.write_bytes(b"read me")
     os.kill(first, how)
-    outcome = await asyncio.wait_for(run, GIVES_UP_S)
+    outcome = await asyncio.wait_for(run, 20)
     assert isinstance(outcome, Done)
     assert (outcome.code, outcome.pages) == (None, 1)
     assert is_gone(first)
@@ -52,7 +51,7 @@ async def test_a_document_whose_readers_are_killed_twice_fails(bad: Bad, tmp_pat
     killed = await pid_in(tmp_path, "pid")
     os.kill(killed, signal.SIGKILL)
     os.kill(await another_pid_in(tmp_path, "pid", killed), signal.SIGKILL)
-    outcome = await asyncio.wait_for(run, GIVES_UP_S)
+    outcome = await asyncio.wait_for(run, 20)
     assert isinstance(outcome, Done)
     assert (outcome.code, outcome.retryable) == (FailureCode.ENGINE_ERROR, True)
     assert "killed from outside" in str(outcome.message)

@@ -15,7 +15,6 @@ from services.worker.engines import ahead, process
 from services.worker.engines.port import Again, Done, Outcome, ParseRequest
 from shared.jobs.codes import FailureCode
 from shared.jobs.result import decode
-from tests.patience import GIVES_UP_S
 from tests.services.worker.engines.conftest import Reader, eventually, is_gone, pdf, pid_in
 
 Bad = Callable[..., Reader]
@@ -140,7 +139,7 @@ async def test_a_kill_from_outside_fails_nobody(bad: Bad, tmp_path: Path, how: s
     killed = await pid_in(tmp_path, "pid")
     requests[5].path.write_bytes(b"%PDF-read me")
     os.kill(killed, how)
-    said = [text(outcome) for outcome in await asyncio.wait_for(run, GIVES_UP_S)]
+    said = [text(outcome) for outcome in await asyncio.wait_for(run, 20)]
     assert said.pop(5) == "read me"
     assert said == [words_of(request) for number, request in enumerate(requests) if number != 5]
 
@@ -178,7 +177,7 @@ async def test_when_a_run_is_ended_what_is_ahead_goes_with_it(bad: Bad, tmp_path
             await run
     else:
         await (reader.sandbox.kill() if how == "kill" else reader.sandbox.close())
-        assert isinstance(await asyncio.wait_for(run, GIVES_UP_S), Again)
+        assert isinstance(await asyncio.wait_for(run, 5), Again)
     await eventually(lambda: is_gone(pid))
     if how != "close":
         assert text(await reader.sandbox.run(last, project_id="p")) == words_of(last)
@@ -241,7 +240,7 @@ async def test_many_answers_in_the_pipe_stop_nobody(bad: Bad) -> None:
     said: list[str] = []
     for number, request in enumerate(requests):
         run = reader.sandbox.run(request, project_id="p", ahead=requests[number + 1 :])
-        said.append(text(await asyncio.wait_for(run, GIVES_UP_S)))
+        said.append(text(await asyncio.wait_for(run, 10)))
         await asyncio.sleep(0.05 if number % 16 == 0 else 0)
     assert said == [words_of(request) for request in requests]
 

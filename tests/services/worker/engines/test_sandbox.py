@@ -19,7 +19,6 @@ from services.worker.engines.port import Again, Done, Infra, Outcome, ParseReque
 from services.worker.engines.process import Child
 from services.worker.engines.sandbox import ENGINES, Sandbox
 from shared.jobs.codes import FailureCode
-from tests.patience import GIVES_UP_S
 from tests.services.worker.engines.conftest import MISBEHAVING, Reader, is_gone, pdf, pid_in
 
 SCOPES_TCP = 4
@@ -279,7 +278,7 @@ async def test_kill_ends_the_document_and_blames_nobody(bad: Bad, tmp_path: Path
     run = asyncio.create_task(reader.do("hang", where="pid"))
     pid = await pid_in(tmp_path, "pid")
     await reader.sandbox.kill()
-    outcome = await asyncio.wait_for(run, GIVES_UP_S)
+    outcome = await asyncio.wait_for(run, 5)
     assert isinstance(outcome, Again)
     assert is_gone(pid)
     assert await reader.say("read") == "words"
@@ -291,7 +290,7 @@ async def test_kill_while_the_child_starts(bad: Bad) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await reader.sandbox.kill()
-    assert isinstance(await asyncio.wait_for(run, GIVES_UP_S), Again)
+    assert isinstance(await asyncio.wait_for(run, 10), Again)
     await reader.sandbox.kill()
     assert await reader.say("read") == "words"
 
@@ -374,7 +373,7 @@ asyncio.run(sandbox.run(request, project_id="p"))
         assert not is_gone(child)
     finally:
         parent.send_signal(how)
-        await asyncio.wait_for(parent.wait(), GIVES_UP_S)
+        await asyncio.wait_for(parent.wait(), 10)
     await wait(lambda: is_gone(child))
     left = [tmp_path / name for name in names_in(tmp_path) if name.startswith("batchmill-sandbox-")]
     assert len(left) == 1

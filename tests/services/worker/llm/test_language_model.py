@@ -4,6 +4,7 @@ What the small model knows is not tested, only that its words become data that f
 """
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -16,7 +17,6 @@ from services.worker.llm.schema import to_ask
 from shared.jobs.result import Extraction, decode, encode
 from tests.endpoint.gateway import Gateway
 from tests.endpoint.server import ModelServer
-from tests.patience import GIVES_UP_S
 from tests.services.worker.llm.conftest import INVOICE, MODEL, SCHEMA, asking, document, model_of
 
 
@@ -117,7 +117,9 @@ async def test_a_truncated_answer_is_no_answer(server: ModelServer) -> None:
 
 async def test_an_answer_in_time_or_later(server: ModelServer) -> None:
     model = model_of(server, timeout_s=0.05)
+    started = time.monotonic()
     found = await model.extract(document(INVOICE), asking())
+    assert time.monotonic() - started < 5
     assert isinstance(found, Again), found
     assert found.reason.startswith("NO_ANSWER")
     assert found.after > 0
@@ -197,7 +199,7 @@ async def test_a_server_that_starts_and_dies_is_told_apart_from_a_document(
 
     async def ask_until_answered() -> list[Again | Infra]:
         before: list[Again | Infra] = []
-        async with asyncio.timeout(GIVES_UP_S):
+        async with asyncio.timeout(60):
             while not isinstance(found := await model.extract(document(INVOICE), asking()), Extraction):
                 assert isinstance(found, Again | Infra), found
                 before.append(found)

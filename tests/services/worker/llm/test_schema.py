@@ -134,7 +134,7 @@ def test_a_pattern_that_never_ends_costs_a_moment() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a|a?)+$"}}}
     started = time.monotonic()
     assert hold_to(schema, {"a": "a" * 60 + "!"}) == {"a": None}
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 5
 
 
 def test_no_pattern_of_names_holds_the_process() -> None:

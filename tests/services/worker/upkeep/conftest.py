@@ -18,10 +18,10 @@ from shared.webhooks import announcing, schedule
 from shared.webhooks.service import Endpoint, Gate
 from shared.webhooks.vault import Vault
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.shared.conftest import Mill, make_mill
 
 ANYWHERE = Policy("BATCHMILL_WEBHOOKS", allow_private=True, ports=None)
+WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ async def sending(resources: Resources, deliverer: Deliverer) -> AsyncIterator[N
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(WITHIN_S):
         while not await true():
             await asyncio.sleep(0.02)
 

@@ -14,7 +14,6 @@ from shared.db.unit_of_work import UnitOfWork
 from shared.webhooks.delivering import is_anything_due
 from shared.webhooks.service import Gate
 from shared.wiring import Resources
-from tests.patience import GIVES_UP_S
 from tests.services.worker.upkeep.conftest import Receiver, Tell, over, sending, until
 from tests.services.worker.upkeep.test_glance import quiet_mill
 from tests.shared.conftest import Mill
@@ -45,7 +44,7 @@ async def test_a_step_with_a_call_is_done_when_it_is_called_and_ends_with_the_re
         assert len(done) == times, "the call is over"
         assert done[times - 1] - done[times - 2] > 0.05
     stopping.set()
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(5):
         await running
 
 

@@ -14,9 +14,9 @@ from shared.config import Settings
 from shared.retention import repository
 from shared.wiring import Resources
 from tests.conftest import NO_BROKER
-from tests.patience import GIVES_UP_S
 from tests.shared.retention.conftest import Shelf, make_shelf
 
+WITHIN_S = 90.0
 BLOBS = 3_000
 
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -45,7 +45,7 @@ def upkeep(settings: Settings, tmp_path: Path) -> Iterator[Start]:
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(GIVES_UP_S):
+    async with asyncio.timeout(WITHIN_S):
         while not await true():
             await asyncio.sleep(0.01)
 
